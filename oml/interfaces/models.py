@@ -1,0 +1,66 @@
+"""What a model must offer: an extractor gives embeddings, a pairwise model compares two items."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from oml.errors import unknown_name_message
+
+
+class IExtractor(nn.Module, ABC):
+    """A model that turns a batch of inputs into embeddings (B, D)."""
+
+    pretrained_models: ClassVar[dict[str, Any]] = {}
+
+    def extract(self, x: Any) -> Tensor:
+        """Give the embeddings (B, D) of the batch."""
+        features: Tensor = self.forward(x)
+        return features
+
+    @property
+    @abstractmethod
+    def feat_dim(self) -> int:
+        """Give the number of features D."""
+
+    @classmethod
+    def from_pretrained(cls, weights: str, **kwargs: Any) -> "IExtractor":
+        """
+        Make the extractor with published weights and the constructor's arguments that belong to them.
+
+        Args:
+            weights: A key of `pretrained_models`.
+            **kwargs: Arguments of the constructor that override the ones of the record.
+
+        Raises:
+            KeyError: the key is unknown.
+
+        """
+        if weights not in cls.pretrained_models:
+            raise KeyError(unknown_name_message(f"weights of {cls.__name__}", weights, list(cls.pretrained_models)))
+        init_args = {**cls.pretrained_models[weights]["init_args"], **kwargs}
+        return cls(weights=weights, **init_args)
+
+
+class IFreezable:
+    """A model whose backbone can be frozen for a while."""
+
+    def freeze(self) -> None:
+        """Stop training the backbone."""
+        raise NotImplementedError(f"{type(self).__name__} does not define freeze().")
+
+    def unfreeze(self) -> None:
+        """Train the backbone again."""
+        raise NotImplementedError(f"{type(self).__name__} does not define unfreeze().")
+
+
+class IPairwiseModel(nn.Module, ABC):
+    """A model that compares two items."""
+
+    @abstractmethod
+    def forward(self, x1: Any, x2: Any) -> Tensor:
+        """Give what the training criterion takes, (B,)."""
+
+    @abstractmethod
+    def predict(self, x1: Any, x2: Any) -> Tensor:
+        """Give how distant the items of each pair are, (B,): bigger is more distant."""
