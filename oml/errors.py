@@ -47,8 +47,8 @@ def unknown_name_message(kind: str, name: Any, known: Sequence[str]) -> str:
     Word the error about a name that is not in a list of known ones: the nearest names first, then all of them.
 
     Example:
-        >>> unknown_name_message("miner", "hard_triplet", ["all_triplets", "hard_triplets"])
-        "Unknown miner 'hard_triplet'. Did you mean 'hard_triplets' or 'all_triplets'? Known: all_triplets, hard_triplets."
+        >>> unknown_name_message("miner", "hard_triplet", ["hard_triplets", "pairs"])
+        "Unknown miner 'hard_triplet'. Did you mean 'hard_triplets'? Known: hard_triplets, pairs."
 
     """
     nearest = get_close_matches(str(name), list(known), n=3)
