@@ -17,8 +17,8 @@ def pairwise_dist(x1: Tensor, x2: Tensor, p: float = 2) -> Tensor:
     mean of x2 (distances do not change, rounding does). Its error is about `eps * |x|` for distant rows and grows to a
     few `sqrt(eps) * |x|` for nearly equal ones (1e-3 for unit vectors in float32): pass float64 features, or use
     `elementwise_dist`, where more is needed. The distance of a row to itself is exactly 0 when x1 and x2 are the same
-    tensor. The gradient of a distance of 0 is 0. Half precision is computed, and given back, in float32, inside autocast
-    too.
+    tensor. The gradient of a distance of 0 is 0. Half precision is computed, and given back, in float32, also inside
+    autocast.
 
     Raises:
         InvalidInputError: an argument is not 2-D, or the widths differ.
@@ -70,7 +70,8 @@ def elementwise_dist(x1: Tensor, x2: Tensor, p: float = 2) -> Tensor:
         x1.ndim == 2 and x1.shape == x2.shape,
         f"elementwise_dist takes two matrices (N, D) of one shape, got {tuple(x1.shape)} and {tuple(x2.shape)}.",
     )
-    return torch.linalg.vector_norm(_at_least_float32(x1) - _at_least_float32(x2), ord=p, dim=1)
+    distances: Tensor = torch.linalg.vector_norm(_at_least_float32(x1) - _at_least_float32(x2), ord=p, dim=1)
+    return distances
 
 
 def normalise(x: Tensor, p: float = 2, detach_norm: bool = False) -> Tensor:
