@@ -1,0 +1,205 @@
+"""From the `weights` argument of an extractor to a filled network: find the file, read it safely, load it strictly."""
+
+import pickle
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from oml.errors import InvalidInputError, check, show_some, unknown_name_message
+from oml.models.utils import remove_criterion_in_state_dict, remove_prefix_from_state_dict
+
+TStateDict = dict[str, Tensor]
+TConvert = Callable[[TStateDict], TStateDict]
+
+# Counters of BatchNorm that nothing reads at inference; files older than PyTorch 0.4.1 do not have them.
+_OPTIONAL_SUFFIX = "num_batches_tracked"
+# What training programs call the entry that holds the weights.
+_STATE_DICT_ENTRIES = ("state_dict", "model")
+
+
+def find_weights(weights: str | Path, owner: type[nn.Module]) -> Path:
+    """
+    Give the file that the `weights` argument of an extractor means.
+
+    Args:
+        weights: A path.
+        owner: The extractor's class, with the `pretrained_models` whose keys the error names.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InvalidInputError: it is a folder.
+
+    """
+    path = Path(weights).expanduser()
+    if path.is_file():
+        return path
+    check(not path.is_dir(), f"weights={str(weights)!r} is a folder; give the path of the checkpoint file inside it.")
+    known = list(getattr(owner, "pretrained_models", {}))
+    raise FileNotFoundError(
+        f"weights={str(weights)!r} is neither a key of {owner.__name__}.pretrained_models nor an existing file "
+        f"(looked for {path.absolute()}). {unknown_name_message('key', weights, known)} "
+        f"Use a known key, the path of a checkpoint, or None for random weights."
+    )
+
+
+def read_state_dict(path: Path) -> TStateDict:
+    """
+    Read names and tensors from a checkpoint, on CPU, without running any code that the file may carry.
+
+    Understood: a state dict saved by `torch.save`; a training checkpoint that holds one under `"state_dict"`
+    (Lightning) or `"model"`; a `.safetensors` file. Tensors are mapped from the file, not copied, where possible.
+
+    Raises:
+        InvalidInputError: the file is cut off, is of another format, needs code to be run, or holds no state dict.
+
+    """
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    for entry in _STATE_DICT_ENTRIES:
+        if isinstance(content, Mapping) and isinstance(content.get(entry), Mapping):
+            content = content[entry]
+            break
+    check(
+        isinstance(content, Mapping) and len(content) > 0,
+        f"{path} holds {type(content).__name__} instead of a non-empty dictionary of tensors. "
+        f"Save a checkpoint as torch.save({{'state_dict': extractor.state_dict()}}, path).",
+    )
+    strangers = [name for name, value in content.items() if not isinstance(name, str) or not isinstance(value, Tensor)]
+    check(
+        not strangers,
+        f"{path} holds values that are not tensors under the names: {show_some(strangers)}. "
+        f"Save a checkpoint as torch.save({{'state_dict': extractor.state_dict()}}, path).",
+    )
+    return dict(content)
+
+
+def load_weights(
+    network: nn.Module,
+    path: Path,
+    trial_key: str,
+    convert: TConvert | None = None,
+    constructors: Mapping[str, Callable[[], nn.Module]] | None = None,
+    select: TConvert | None = None,
+) -> None:
+    """
+    Fill the network from a checkpoint whose names may have a common prefix and follow the published naming.
+
+    Args:
+        network: The backbone to fill, in place.
+        path: The checkpoint, see `read_state_dict`.
+        trial_key: The beginning of a name that each such network has, by which the prefix is found.
+        convert: Takes the state dict with published names (or already with the network's own ones) and gives
+            it with the network's own names.
+        constructors: The architectures to choose from, by which the error says which one would fit.
+        select: Takes the whole state dict of the file and gives the part to load, before prefixes are looked for.
+
+    Raises:
+        InvalidInputError: names or shapes differ; the first missing, unexpected and misshapen ones are shown.
+
+    """
+    state_dict = read_state_dict(path)
+    state_dict = remove_criterion_in_state_dict(select(state_dict) if select else state_dict)
+    try:
+        state_dict = remove_prefix_from_state_dict(state_dict, trial_key)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"Cannot load {path}. {error}") from error
+    state_dict = convert(state_dict) if convert else state_dict
+    fill(network, state_dict, path, constructors)
+
+
+def fill(
+    network: nn.Module,
+    state_dict: TStateDict,
+    path: Path,
+    constructors: Mapping[str, Callable[[], nn.Module]] | None = None,
+) -> None:
+    """
+    Copy the weights into the network, in place, if all names and shapes are the same.
+
+    Args:
+        network: What to fill.
+        state_dict: Names to tensors.
+        path: Where they come from, for the error.
+        constructors: The architectures to choose from, by which the error says which one would fit.
+
+    Raises:
+        InvalidInputError: names or shapes differ; the first missing, unexpected and misshapen ones are shown.
+
+    """
+    difference = describe_difference(state_dict, network)
+    if difference:
+        suggestion = f" {_suggest_arch(state_dict, constructors)}" if constructors else ""
+        raise InvalidInputError(f"The checkpoint {path} does not fit the model. {difference}{suggestion}")
+    # Not strict only because of the optional counters: everything else was compared above.
+    network.load_state_dict(state_dict, strict=False)
+
+
+def describe_difference(state_dict: Mapping[str, Tensor], network: nn.Module) -> str:
+    """
+    Say in words how a state dict differs from the network's own; empty if it fits.
+
+    Example:
+        >>> describe_difference({"weight": torch.zeros(1, 3), "scale": torch.zeros(1)}, nn.Linear(2, 1))
+        'Missing: bias. Unexpected: scale. Other shape: weight is [1, 3] in the file, [1, 2] in the model.'
+
+    """
+    own = network.state_dict()
+    missing = [n for n in own if n not in state_dict and not n.endswith(_OPTIONAL_SUFFIX)]
+    unexpected = [n for n in state_dict if n not in own]
+    misshapen = [
+        f"{n} is {list(state_dict[n].shape)} in the file, {list(tensor.shape)} in the model"
+        for n, tensor in own.items()
+        if n in state_dict and state_dict[n].shape != tensor.shape
+    ]
+    parts = {"Missing": missing, "Unexpected": unexpected, "Other shape": misshapen}
+    return " ".join(f"{title}: {show_some(names)}." for title, names in parts.items() if names)
+
+
+def _suggest_arch(state_dict: TStateDict, constructors: Mapping[str, Callable[[], nn.Module]]) -> str:
+    fitting = []
+    for arch, constructor in constructors.items():
+        with torch.device("meta"):  # shapes without memory
+            network = constructor()
+        if not describe_difference(state_dict, network):
+            fitting.append(repr(arch))
+    return f"It fits arch={' or '.join(fitting)}." if fitting else "It fits no known architecture of this extractor."
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise InvalidInputError(
+            f"{path} is not a whole safetensors file: {error}. Fetch or save it again; compare its size and hash."
+        ) from error
+
+
+def _read_torch(path: Path) -> Any:
+    try:
+        # Only archives (PyTorch >= 1.6) can be mapped; older files are one pickle.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        reason = str(error)
+        if "Unsupported" in reason or "GLOBAL" in reason:
+            raise InvalidInputError(
+                f"{path} holds Python objects beside tensors. Reading them may run code from the file, so it was "
+                f"refused. If you trust the file, read it with torch.load(path, weights_only=False) in a separate "
+                f"process and save only its state_dict."
+            ) from error
+        raise InvalidInputError(_not_a_checkpoint(path)) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        # What PyTorch's readers raise for bytes that are no checkpoint depends on where they stop making sense.
+        raise InvalidInputError(_not_a_checkpoint(path)) from error
+
+
+def _not_a_checkpoint(path: Path) -> str:
+    return (
+        f"{path} ({path.stat().st_size} bytes) is not a whole PyTorch checkpoint: it is cut off or of another format. "
+        f"Fetch or save it again; compare its size and hash with those of the source."
+    )
