@@ -1,15 +1,44 @@
 """What a miner must offer: which triplets of a batch the loss shall look at."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import LongTensor, Tensor
 
-from oml.errors import check
+from oml.errors import check, show_some
 
 TTriplets = tuple[Tensor, Tensor, Tensor]
 TTripletsIds = tuple[LongTensor, LongTensor, LongTensor] | tuple[list[int], list[int], list[int]]
 TLabels = list[int] | Tensor
+
+
+class Candidates(NamedTuple):
+    """
+    Items of the batch that each anchor may take, up to K of them.
+
+    `exist` (B, K) tells which of the K places are taken. `ids` (B, K), int64, are the items' positions in the batch;
+    None means that place k is item k, so K = B.
+    """
+
+    exist: Tensor
+    ids: Tensor | None = None
+
+    def take(self, distances: Tensor, missing: float) -> Tensor:
+        """Give the distances to the candidates (B, K) out of those to all items (B, B); a value where one is missing."""
+        return torch.where(self.exist, distances if self.ids is None else distances.gather(1, self.ids), missing)
+
+
+class TripletCandidates(NamedTuple):
+    """Triplets of a batch without a list of them: each positive of an anchor with each of its negatives."""
+
+    positives: Candidates
+    negatives: Candidates
+
+    def count_triplets(self) -> Tensor:
+        """Give the number of triplets, a tensor without dimensions."""
+        return (self.positives.exist.sum(dim=1) * self.negatives.exist.sum(dim=1)).sum()
 
 
 def labels2list(labels: TLabels) -> list[int]:
@@ -28,13 +57,42 @@ def labels2list(labels: TLabels) -> list[int]:
         return labels.reshape(-1).tolist()
     if isinstance(labels, list):
         return labels.copy()
-    raise TypeError(
-        f"labels must be a tensor or a list, got {type(labels).__name__}. Convert them with torch.as_tensor."
+    raise TypeError(_wrong_type_message(labels))
+
+
+def labels2tensor(labels: TLabels, features: Tensor) -> Tensor:
+    """
+    Give the labels as a tensor (B,) on the device of the features (B, D), without waiting for the device.
+
+    Raises:
+        TypeError: the labels are neither a tensor nor a list.
+        InvalidInputError: there are not as many labels as features.
+
+    Example:
+        >>> labels2tensor([3, 1], features=torch.zeros(2, 4))
+        tensor([3, 1])
+
+    """
+    if not isinstance(labels, (Tensor, list)):
+        raise TypeError(_wrong_type_message(labels))
+    labels = torch.as_tensor(labels).reshape(-1)
+    check(
+        features.ndim == 2 and len(labels) == len(features),
+        f"There must be one label per row of the features (B, D), got features of the shape {tuple(features.shape)} "
+        f"and {len(labels)} labels.",
     )
+    return labels.to(features.device, non_blocking=True)
+
+
+def _wrong_type_message(labels: Any) -> str:
+    return f"labels must be a tensor or a list, got {type(labels).__name__}. Convert them with torch.as_tensor."
 
 
 class ITripletsMiner(ABC):
     """Gives triplets of features for a batch."""
+
+    # whether the triplets are positions in the batch, so that losses may ask for candidates and ids instead of features
+    gives_ids: ClassVar[bool] = False
 
     @abstractmethod
     def sample(self, features: Tensor, labels: TLabels) -> TTriplets:
@@ -45,18 +103,54 @@ class ITripletsMinerInBatch(ITripletsMiner):
     """
     Gives triplets of items of the batch. To write one's own miner, define `_sample`.
 
-    Losses ask for positions (`sample_ids`) and read a matrix of distances, so that no features are copied.
+    Losses compute one matrix of distances and ask which of its elements to read, so that no features are copied: first
+    for candidates (`sample_candidates`), which need no list of triplets, and, if there are none, for positions
+    (`sample_ids`). A class that redefines only `sample`, `_sample` or `sample_ids` is asked for that, not for its
+    parent's shortcuts.
     """
+
+    gives_ids: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # shortcuts inherited from a parent would go past what the class has redefined
+        own = vars(cls)
+        if "sample_candidates" in own:
+            return
+        if "sample_ids" not in own and "sample" in own:
+            cls.gives_ids = False
+        elif "sample_ids" in own or "_sample" in own:
+            cls.gives_ids = True
+            cls.sample_candidates = ITripletsMinerInBatch.sample_candidates  # type: ignore[method-assign]
+            if "sample_ids" not in own:
+                cls.sample_ids = ITripletsMinerInBatch.sample_ids  # type: ignore[method-assign]
 
     @abstractmethod
     def _sample(self, features: Tensor, labels: list[int]) -> TTripletsIds:
         """Give the positions in the batch of anchors, positives and negatives, (T,) each."""
 
-    def sample_ids(self, features: Tensor, labels: TLabels) -> tuple[Tensor, Tensor, Tensor]:
+    def sample_candidates(self, distances: Tensor, labels: Tensor) -> TripletCandidates | None:
+        """
+        Give the positives and the negatives of each anchor, or None if the triplets are not all their combinations.
+
+        Args:
+            distances: L2 distances between the items of the batch (B, B), detached.
+            labels: Labels (B,) on the same device.
+
+        """
+        return None
+
+    def sample_ids(self, features: Tensor, labels: TLabels, distances: Tensor | None = None) -> TTriplets:
         """
         Give the positions in the batch of anchors, positives and negatives, (T,) each, int64, on the features' device.
 
-        There may be none: T = 0.
+        Items that have no positive or no negative are no anchors, so there may be no triplets at all: T = 0.
+
+        Args:
+            features: Features (B, D).
+            labels: Labels (B,).
+            distances: L2 distances between the features (B, B), if they are known already.
+
         """
         ids_a, ids_p, ids_n = self._sample(features, labels=labels2list(labels))
         device = features.device
@@ -74,23 +168,22 @@ class ITripletsMinerInBatch(ITripletsMiner):
             InvalidInputError: a label occurs once only, or there is only one label.
 
         """
-        self._check_labels(labels2list(labels))
-        ids_a, ids_p, ids_n = self.sample_ids(features, labels)
+        labels = labels2list(labels)
+        self._check_labels(labels)
+        ids_a, ids_p, ids_n = self._sample(features, labels=labels)
         return features[ids_a], features[ids_p], features[ids_n]
 
     @staticmethod
     def _check_labels(labels: list[int]) -> None:
-        counts: dict[int, int] = {}
-        for label in labels:
-            counts[label] = counts.get(label, 0) + 1
+        counts = Counter(labels)
         single = [label for label, count in counts.items() if count < 2]
         check(
             not single,
-            f"Each label of a batch must occur at least twice to have a positive, but these occur once: {single[:5]}. "
-            f"Use BalanceSampler(labels, n_labels=..., n_instances=...) with n_instances >= 2.",
+            f"Each label of a batch must occur at least twice to have a positive, but these occur once: "
+            f"{show_some(single)}. Use BalanceSampler(labels, n_labels=..., n_instances=...) with n_instances >= 2.",
         )
         check(
             len(counts) > 1,
-            f"A batch must have at least two different labels to have a negative, got {list(counts)}. "
+            f"A batch must have at least two different labels to have a negative, got {show_some(counts)}. "
             f"Use BalanceSampler(labels, n_labels=..., n_instances=...) with n_labels >= 2.",
         )

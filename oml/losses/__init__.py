@@ -1,0 +1,3 @@
+from oml.losses.triplet import TripletLoss, TripletLossPlain, TripletLossWithMiner
+
+__all__ = ["TripletLoss", "TripletLossPlain", "TripletLossWithMiner"]

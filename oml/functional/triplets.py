@@ -1,0 +1,185 @@
+"""
+Triplets of a batch without lists of triplets.
+
+Each positive of an anchor together with each of its negatives is a triplet, so the distances to the positives (A, P)
+and to the negatives (A, Q) say everything. The loss is summed by walking over the positives of all anchors at once, or,
+for the hinge with many positives, by sorting the negatives: memory is O(A * (P + Q)), however many triplets there are.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import pad, softplus
+
+# beyond so many positives per anchor sorting is faster (measured for batches of 256 to 1024 on a processor)
+MAX_SLOTS = 12
+# elements handled at once: few enough for the cache of a processor, many enough to fill an accelerator
+CPU_BLOCK = 2**16
+DEVICE_BLOCK = 2**24
+
+
+def triplet_loss(positive_distances: Tensor, negative_distances: Tensor, margin: float | None) -> Tensor:
+    """
+    Give the loss of each triplet, (T,), from its two distances, (T,) each.
+
+    It is `max(0, margin + d_ap - d_an)`, FaceNet (Schroff et al. 2015), equation 3, with distances not squared; or
+    the soft margin `log(1 + exp(d_ap - d_an))` of "In defense of the triplet loss" (Hermans et al. 2017), section 2,
+    if the margin is None. The soft one is computed without overflow.
+
+    Example:
+        >>> triplet_loss(torch.tensor([1.0, 1.0]), torch.tensor([0.5, 3.0]), margin=0.25)
+        tensor([0.7500, 0.0000])
+
+    """
+    difference = positive_distances - negative_distances
+    return softplus(difference) if margin is None else torch.relu(margin + difference)
+
+
+def find_positives_and_negatives(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """
+    Give which items have the same label, without the item itself, and which another one: two masks (B, B).
+
+    Example:
+        >>> positives, negatives = find_positives_and_negatives(torch.tensor([7, 7, 9]))
+        >>> positives.int().tolist(), negatives.int().tolist()
+        ([[0, 1, 0], [1, 0, 0], [0, 0, 0]], [[0, 0, 1], [0, 0, 1], [1, 1, 0]])
+
+    """
+    same = labels[:, None] == labels
+    negatives = ~same
+    same.fill_diagonal_(False)
+    return same, negatives
+
+
+def list_triplets(positives: Tensor, negatives: Tensor, chosen: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """
+    Give the triplets of two masks (A, C) as positions of anchors, positives and negatives, (T,) each, int64.
+
+    They are ordered by anchor, positive, negative. On a device other than the processor this waits for the device: the
+    number of triplets is not known before.
+
+    Args:
+        positives: Mask (A, C).
+        negatives: Mask (A, C).
+        chosen: Positions (T,) in the list of all the triplets, if only some are wanted. The list itself is not made.
+
+    Example:
+        >>> positives, negatives = find_positives_and_negatives(torch.tensor([7, 7, 9]))
+        >>> list_triplets(positives, negatives)
+        (tensor([0, 1]), tensor([1, 0]), tensor([2, 2]))
+
+    """
+    pair_anchors, pair_positives = positives.nonzero(as_tuple=True)
+    candidates = negatives.nonzero(as_tuple=True)[1]
+    n_negatives = negatives.sum(dim=1)
+    starts = n_negatives.cumsum(dim=0) - n_negatives  # where the negatives of an anchor start among the candidates
+    repeats = n_negatives[pair_anchors]
+    ends = repeats.cumsum(dim=0)
+    if chosen is None:
+        pairs = torch.repeat_interleave(repeats)
+        chosen = torch.arange(pairs.numel(), device=positives.device)
+    else:
+        pairs = torch.searchsorted(ends, chosen, right=True)
+    anchors = pair_anchors[pairs]
+    ranks = chosen - (ends - repeats)[pairs]
+    return anchors, pair_positives[pairs], candidates[starts[anchors] + ranks]
+
+
+def sum_triplet_loss(near: Tensor, far: Tensor, margin: float | None) -> tuple[Tensor, Tensor]:
+    """
+    Give the sum of `triplet_loss` over each positive of an anchor with each of its negatives, and how many are above 0.
+
+    Time is O(A * P * Q), for the hinge at most O(A * (P + Q) * log Q). The gradient is computed in the forward pass and
+    can not be differentiated again. At the kink of the hinge it is 0. Without triplets both sums are 0. Both are
+    tensors without dimensions. On a device other than the processor nothing waits for the device.
+
+    Args:
+        near: Distances to positives (A, P), float32 or float64, -inf where an anchor has fewer.
+        far: Distances to negatives (A, Q), inf where an anchor has fewer.
+        margin: The margin of the hinge, or None for the soft margin.
+
+    Example:
+        >>> near, far = torch.tensor([[2.0], [2.0]]), torch.tensor([[1.0, 3.0], [2.25, math.inf]])
+        >>> sum_triplet_loss(near, far, margin=0.5)
+        (tensor(1.7500), tensor(2))
+
+    """
+    near = _squeeze_slots(near)
+    loss, n_active = _SumOverTriplets.apply(near, far, margin)
+    return loss, n_active
+
+
+def _squeeze_slots(near: Tensor) -> Tensor:
+    """Drop the empty places, where counting them costs nothing."""
+    if near.device.type != "cpu" or near.numel() == 0:
+        return near
+    n_slots = int((near > -math.inf).sum(dim=1).max())
+    # sorting visits all the places anyway
+    return near.topk(n_slots, dim=1).values if n_slots < near.shape[1] else near
+
+
+class _SumOverTriplets(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, near: Tensor, far: Tensor, margin: float | None) -> tuple[Tensor, Tensor]:
+        if margin is not None and near.shape[1] > MAX_SLOTS:
+            loss, n_active, grad_near, grad_far = _sum_hinge_by_sorting(near + margin, far)
+        else:
+            loss, n_active, grad_near, grad_far = _sum_by_slots(near, far, margin)
+        ctx.save_for_backward(grad_near, grad_far)
+        ctx.mark_non_differentiable(n_active)
+        return loss, n_active
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None]:
+        grad_near, grad_far = ctx.saved_tensors
+        return grad_near * grad_loss, grad_far * grad_loss, None
+
+
+def _sum_by_slots(near: Tensor, far: Tensor, margin: float | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Compare the first positive of every anchor with its negatives, then the second one, and so on."""
+    n_anchors, n_negatives = far.shape
+    limits = near if margin is None else near + margin
+    grad_near, grad_far = torch.zeros_like(near), torch.zeros_like(far)
+    loss, n_active = near.new_zeros(()), near.new_zeros((), dtype=torch.long)
+
+    block = CPU_BLOCK if near.device.type == "cpu" else DEVICE_BLOCK
+    n_rows = min(max(1, block // max(1, n_negatives)), max(1, n_anchors))
+    n_columns = max(1, block // max(1, n_rows * n_negatives))
+    for row in range(0, n_anchors, n_rows):
+        rows = slice(row, row + n_rows)
+        for column in range(0, near.shape[1], n_columns):
+            columns = slice(column, column + n_columns)
+            # an empty place gives -inf: it adds nothing to the sum and nothing to a slope
+            difference = limits[rows, columns, None] - far[rows, None, :]
+            if margin is None:
+                losses = softplus(difference)
+                n_active += losses.count_nonzero()
+                slope = difference.sigmoid_()
+            else:
+                slope = torch.gt(difference, 0, out=torch.empty_like(difference))
+                losses = difference.relu_()
+            loss += losses.sum()
+            torch.sum(slope, dim=2, out=grad_near[rows, columns])
+            grad_far[rows] -= slope.sum(dim=1)
+    if margin is not None:
+        n_active = grad_near.long().sum()
+    return loss, n_active, grad_near, grad_far
+
+
+def _sum_hinge_by_sorting(limits: Tensor, far: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """With the negatives sorted, a positive is active with the first n of them: the sum is n * limit - their sum."""
+    sorted_far, order = far.sort(dim=1)
+    n_nearer = torch.searchsorted(sorted_far, limits)
+    sums = pad(sorted_far.masked_fill(sorted_far == math.inf, 0).cumsum(dim=1), (1, 0))
+    has_positive = limits != -math.inf
+    losses = torch.where(has_positive, n_nearer * limits - sums.gather(1, n_nearer), 0)
+
+    # the negative of rank r is active with the positives that have more than r nearer negatives
+    histogram = torch.zeros_like(sums).scatter_add_(1, n_nearer, has_positive.to(sums.dtype))
+    slopes = has_positive.sum(dim=1, keepdim=True) - histogram.cumsum(dim=1)[:, :-1]
+    grad_far = torch.zeros_like(far).scatter_(1, order, -slopes)
+    return losses.sum(), n_nearer.sum(), n_nearer.to(limits.dtype), grad_far
