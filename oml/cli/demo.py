@@ -36,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from oml import datasets
     from oml.const import GLYPHS_DATASET_PATH
     from oml.errors import check
+    from oml.metrics import evaluate
     from oml.models import ConvExtractor
     from oml.transforms.images.torchvision import get_normalisation_torch
     from oml.utils import get_glyphs_dataset
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     timed("training", train_extractor, extractor, train, arguments)
     after, rr = timed("validation after", validate, extractor, val, arguments.workers)
 
-    worst = torch.argsort(evaluate_queries(rr))[:N_ROWS].tolist()
+    worst = torch.argsort(evaluate(rr, ["map@r"], reduce=False)["map@r"], stable=True)[:N_ROWS].tolist()
     n_queries = len(val.get_query_ids())
     random = np.random.default_rng(arguments.seed).choice(n_queries, min(N_ROWS, n_queries), replace=False).tolist()
     for name, query_ids in (("worst", worst), ("random", random)):
@@ -133,4 +134,4 @@ def print_report(report: dict[str, Any], seconds: dict[str, float], out: Path) -
     for name in METRICS:
         print(f"{name.upper():<10}{report['before'][name]:>8.3f}{report['after'][name]:>8.3f}")
     print("\nSeconds: " + ", ".join(f"{name} {value:.0f}" for name, value in seconds.items()))
-    print(f"Look at {out / 'worst_queries.png'} and {out / 'random_queries.png'}; numbers are in {out / 'metrics.json'}.")
+    print(f"Look at {out}: worst_queries.png, random_queries.png, metrics.json, extractor.ckpt.")
