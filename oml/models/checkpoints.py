@@ -185,8 +185,7 @@ def _read_torch(path: Path) -> Any:
         # Only archives (PyTorch >= 1.6) can be mapped; older files are one pickle.
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
-        reason = str(error)
-        if "Unsupported" in reason or "GLOBAL" in reason:
+        if any(word in str(error) for word in ("GLOBAL", "REDUCE", "reduce", "Unsupported class")):
             raise InvalidInputError(
                 f"{path} holds Python objects beside tensors. Reading them may run code from the file, so it was "
                 f"refused. If you trust the file, read it with torch.load(path, weights_only=False) in a separate "

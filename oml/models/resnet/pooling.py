@@ -1,5 +1,6 @@
 """Pooling of a map of features into one vector."""
 
+import torch
 from torch import Tensor, nn
 
 from oml.errors import check
@@ -20,7 +21,6 @@ class GEM(nn.Module):
         InvalidInputError: `p` or `eps` is not positive.
 
     Example:
-        >>> import torch
         >>> round(GEM(p=2)(torch.tensor([3.0, 4.0]).reshape(1, 1, 1, 2)).item() ** 2, 4)
         12.5
 
@@ -35,7 +35,7 @@ class GEM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool (B, C, H, W) to (B, C, 1, 1)."""
-        values = x.float().clamp(min=self.eps)
+        values = (x if x.dtype == torch.float64 else x.float()).clamp(min=self.eps)
         # The mean is homogeneous: dividing by the maximum changes nothing but keeps the powers of small values from
         # vanishing, which would make the gradient infinite (1e-6 to the power 8 is zero in float32).
         scale = values.detach().amax(dim=(-2, -1), keepdim=True)

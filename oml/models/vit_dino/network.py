@@ -32,6 +32,7 @@ class DinoVisionTransformer(VisionTransformer):
     """
 
     cls_token: Any
+    reg_token: Any
     pos_embed: Any
 
     def __init__(self, floor_sizes: bool, position_offset: float, **kwargs: Any):
@@ -57,12 +58,15 @@ class DinoVisionTransformer(VisionTransformer):
         return super().forward_features(x[..., :new_h, :new_w], *args, **kwargs)
 
     def _pos_embed(self, x: Tensor) -> Tensor:
-        if not self.position_offset:
-            return super()._pos_embed(x)
         b, h, w, d = x.shape
-        positions = resample_positions(self.pos_embed, self.patch_embed.grid_size, (h, w), self.position_offset)
-        tokens = torch.cat([self.cls_token.expand(b, -1, -1), x.reshape(b, h * w, d)], dim=1)
-        dropped: Tensor = self.pos_drop(tokens + positions)
+        grid_hw, n_special = self.patch_embed.grid_size, 0 if self.no_embed_class else 1
+        positions = resample_positions(self.pos_embed, grid_hw, (h, w), n_special, self.position_offset)
+        patches, cls = x.reshape(b, h * w, d), self.cls_token.expand(b, -1, -1)
+        if self.no_embed_class:  # with registers: CLS has no position of its own
+            tokens = torch.cat([cls, self.reg_token.expand(b, -1, -1), patches + positions], dim=1)
+        else:
+            tokens = torch.cat([cls, patches], dim=1) + positions
+        dropped: Tensor = self.pos_drop(tokens)
         return dropped
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
@@ -72,26 +76,39 @@ class DinoVisionTransformer(VisionTransformer):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def resample_positions(positions: Tensor, grid_hw: tuple[int, int], new_hw: tuple[int, int], offset: float) -> Tensor:
+def resample_positions(
+    positions: Tensor, grid_hw: tuple[int, int], new_hw: tuple[int, int], n_special: int, offset: float
+) -> Tensor:
     """
-    Resample positional embeddings (1, 1 + H * W, D), the first of which belongs to CLS, to another grid of patches.
+    Resample positional embeddings (1, n_special + H * W, D) to another grid of patches, bicubically.
 
-    Bicubic, without antialiasing, by the scale `(new + offset) / old`: so the sampling points differ a little from
-    those of a resize to the same size. The original networks do it so, and their published weights expect it.
+    The original networks do it in two ways, and their published weights expect theirs.
+
+    Args:
+        positions: The embeddings of special tokens, which stay as they are, and of the patches, row by row.
+        grid_hw: The grid H, W that the embeddings belong to.
+        new_hw: The grid to resample to.
+        n_special: The number of special tokens in front.
+        offset: If positive, the scale is `(new + offset) / old`, so that the sampling points differ a little from those
+            of a plain resize, without antialiasing. If zero, a plain resize with antialiasing.
 
     Example:
-        >>> resample_positions(torch.zeros(1, 1 + 4, 8), (2, 2), (3, 5), offset=0.1).shape
+        >>> resample_positions(torch.zeros(1, 1 + 4, 8), (2, 2), (3, 5), n_special=1, offset=0.1).shape
         torch.Size([1, 16, 8])
 
     """
     if new_hw == grid_hw:
         return positions
     (h, w), (new_h, new_w) = grid_hw, new_hw
-    grid = positions[:, 1:].reshape(1, h, w, -1).permute(0, 3, 1, 2)  # (1, D, H, W)
-    scale = ((new_h + offset) / h, (new_w + offset) / w)
-    grid = F.interpolate(grid.float(), scale_factor=scale, mode="bicubic").to(positions.dtype)
+    special, patches = positions[:, :n_special], positions[:, n_special:]
+    grid = patches.reshape(1, h, w, -1).permute(0, 3, 1, 2)  # (1, D, H, W)
+    if offset:
+        scale = ((new_h + offset) / h, (new_w + offset) / w)
+        grid = F.interpolate(grid.float(), scale_factor=scale, mode="bicubic")
+    else:
+        grid = F.interpolate(grid.float(), size=new_hw, mode="bicubic", antialias=True)
     assert grid.shape[-2:] == (new_h, new_w)
-    return torch.cat([positions[:, :1], grid.flatten(2).transpose(1, 2)], dim=1)
+    return torch.cat([special, grid.flatten(2).transpose(1, 2).to(positions.dtype)], dim=1)
 
 
 def published_to_timm(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
