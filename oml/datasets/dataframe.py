@@ -1,0 +1,225 @@
+"""
+A table over any dataset of model inputs: the part of the datasets that does not depend on the modality.
+
+The base dataset gives the inputs, the table gives labels (for training), queries and galleries (for prediction), or
+both (for validation). Columns `category` and `sequence` join `extra_data`, so batches have them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from torch import LongTensor
+
+from oml.const import (
+    BLACK,
+    CATEGORIES_COLUMN,
+    IS_GALLERY_COLUMN,
+    IS_QUERY_COLUMN,
+    LABELS_COLUMN,
+    LABELS_KEY,
+    SEQUENCE_COLUMN,
+    TColor,
+)
+from oml.datasets.items import add_extra_data, check_extra_data, check_position
+from oml.datasets.table import check_columns, read_flags, read_labels, read_values
+from oml.errors import InvalidInputError, check, show_some
+from oml.interfaces.datasets import (
+    IBaseDataset,
+    ILabeledDataset,
+    IQueryGalleryDataset,
+    IQueryGalleryLabeledDataset,
+    IVisualizableDataset,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TExtraData = Mapping[str, Any]  # sequences of any type: lists, arrays, tensors, pandas Series
+
+
+def update_extra_data(
+    dataset: IBaseDataset, df: pd.DataFrame, extra_data: TExtraData | None
+) -> dict[str, Sequence[Any]]:
+    """
+    Give the records of a table over a dataset: the dataset's own, the given ones, and `category` and `sequence`.
+
+    A given record of the name `category` or `sequence` is taken instead of the column. Nothing is changed in place.
+
+    Raises:
+        InvalidInputError: a record has another length than the dataset, or a key that its items have already.
+
+    """
+    own = getattr(dataset, "extra_data", None) or {}
+    given = check_extra_data(extra_data, len(dataset), [dataset.input_tensors_key, dataset.index_key, *own])
+    columns = [name for name in (CATEGORIES_COLUMN, SEQUENCE_COLUMN) if name in df.columns]
+    return {**own, **{name: read_values(df, name) for name in columns if name not in own}, **given}
+
+
+class _TableDataset(IBaseDataset):
+    """Items of a base dataset, with a value of each record added."""
+
+    def __init__(self, dataset: IBaseDataset, df: pd.DataFrame, extra_data: TExtraData | None):
+        check(
+            len(dataset) == len(df),
+            f"The table must have a row for each item: it has {len(df)} rows, the dataset has {len(dataset)} items.",
+        )
+        self.dataset = dataset
+        self.df = df
+        self.index_key = dataset.index_key
+        self.input_tensors_key = dataset.input_tensors_key
+        self.extra_data = update_extra_data(dataset, df, extra_data)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, item: int) -> dict[str, Any]:
+        position = check_position(item, len(self))
+        values = dict(self.dataset[position])
+        inherited = getattr(self.dataset, "extra_data", None) or {}
+        own = {key: record for key, record in self.extra_data.items() if key not in inherited}
+        add_extra_data(values, position, own)
+        return values
+
+
+class _WithLabels(_TableDataset, ILabeledDataset):
+    """The view of a table that training needs."""
+
+    def _read_labels(self, labels_key: str) -> None:
+        self.labels_key = labels_key
+        self._labels = read_labels(self.df)
+        taken = [self.input_tensors_key, self.index_key, *self.extra_data]
+        check(labels_key not in taken, f"`labels_key` is {labels_key!r}, but items have that key already: {taken}.")
+
+    def __getitem__(self, item: int) -> dict[str, Any]:
+        values = super().__getitem__(item)
+        values[self.labels_key] = self._labels[item]
+        return values
+
+    def get_labels(self) -> np.ndarray:
+        """Give the labels (N,), int64, as a copy."""
+        return self._labels.copy()
+
+    def get_label2category(self) -> dict[int, str | int] | None:
+        """
+        Give the category of each label, or None if the table has no column `category`.
+
+        A label with several categories has the last one.
+        """
+        if CATEGORIES_COLUMN not in self.df.columns:
+            return None
+        labels, last_from_end = np.unique(self._labels[::-1], return_index=True)
+        categories = read_values(self.df, CATEGORIES_COLUMN)[::-1][last_from_end]
+        return dict(zip(labels.tolist(), categories.tolist(), strict=True))
+
+
+class _WithQueryGallery(_TableDataset, IQueryGalleryDataset):
+    """The view of a table that prediction needs."""
+
+    def _read_query_gallery(self) -> None:
+        self._query_ids = np.flatnonzero(read_flags(self.df, IS_QUERY_COLUMN))
+        self._gallery_ids = np.flatnonzero(read_flags(self.df, IS_GALLERY_COLUMN))
+        if SEQUENCE_COLUMN in self.df.columns:
+            rows = np.flatnonzero(self.df[SEQUENCE_COLUMN].isna().to_numpy())
+            if len(rows):
+                raise InvalidInputError(
+                    f"Column {SEQUENCE_COLUMN!r} has no value in {len(rows)} rows (positions {show_some(rows)}): they "
+                    "would count as one sequence, whose items do not find each other. Name each differently."
+                )
+
+    def get_query_ids(self) -> LongTensor:
+        """Give the positions of the queries, (Q,)."""
+        return torch.from_numpy(self._query_ids.copy())  # type: ignore[return-value]
+
+    def get_gallery_ids(self) -> LongTensor:
+        """Give the positions of the galleries, (G,)."""
+        return torch.from_numpy(self._gallery_ids.copy())  # type: ignore[return-value]
+
+
+class DrawnTable(_TableDataset, IVisualizableDataset):
+    """A table over a base dataset that can draw its items."""
+
+    def visualize(self, item: int, color: TColor = BLACK) -> np.ndarray:
+        """Draw the item as the base dataset does: a picture (H, W, 3), uint8."""
+        return cast(IVisualizableDataset, self.dataset).visualize(item, color)
+
+
+class DFLabeledDataset(_WithLabels):
+    """
+    Labels for the items of a base dataset, for training.
+
+    Args:
+        dataset: Gives the model inputs; item `i` belongs to row `i` of the table, whatever the table's index is.
+        df: A table with the column `label`, and `category` and `sequence` if there are any.
+        extra_data: Values to put into the items: sequences of the dataset's length.
+        labels_key: The key of labels in items.
+
+    Raises:
+        InvalidInputError: the table lacks a column, has wrong values or another length than the dataset; or a key of
+            `extra_data` is taken already.
+
+    """
+
+    def __init__(
+        self,
+        dataset: IBaseDataset,
+        df: pd.DataFrame,
+        extra_data: TExtraData | None = None,
+        labels_key: str = LABELS_KEY,
+    ):
+        check_columns(df, [LABELS_COLUMN])
+        super().__init__(dataset, df, extra_data)
+        self._read_labels(labels_key)
+
+
+class DFQueryGalleryDataset(_WithQueryGallery):
+    """
+    Queries and galleries among the items of a base dataset, for prediction: no labels needed.
+
+    Args:
+        dataset: Gives the model inputs; item `i` belongs to row `i` of the table, whatever the table's index is.
+        df: A table with the columns `is_query` and `is_gallery`, and `category` and `sequence` if there are any.
+        extra_data: Values to put into the items: sequences of the dataset's length.
+
+    Raises:
+        InvalidInputError: the table lacks a column, has wrong values or another length than the dataset; or a key of
+            `extra_data` is taken already.
+
+    """
+
+    def __init__(self, dataset: IBaseDataset, df: pd.DataFrame, extra_data: TExtraData | None = None):
+        check_columns(df, [IS_QUERY_COLUMN, IS_GALLERY_COLUMN])
+        super().__init__(dataset, df, extra_data)
+        self._read_query_gallery()
+
+
+class DFQueryGalleryLabeledDataset(_WithLabels, _WithQueryGallery, IQueryGalleryLabeledDataset):
+    """
+    Labels, queries and galleries for the items of a base dataset, for validation.
+
+    Args:
+        dataset: Gives the model inputs; item `i` belongs to row `i` of the table, whatever the table's index is.
+        df: A table with the columns `label`, `is_query` and `is_gallery`, and `category` and `sequence` if any.
+        extra_data: Values to put into the items: sequences of the dataset's length.
+        labels_key: The key of labels in items.
+
+    Raises:
+        InvalidInputError: the table lacks a column, has wrong values or another length than the dataset; or a key of
+            `extra_data` is taken already.
+
+    """
+
+    def __init__(
+        self,
+        dataset: IBaseDataset,
+        df: pd.DataFrame,
+        extra_data: TExtraData | None = None,
+        labels_key: str = LABELS_KEY,
+    ):
+        check_columns(df, [LABELS_COLUMN, IS_QUERY_COLUMN, IS_GALLERY_COLUMN])
+        super().__init__(dataset, df, extra_data)
+        self._read_labels(labels_key)
+        self._read_query_gallery()
