@@ -26,7 +26,7 @@ class Candidates(NamedTuple):
     ids: Tensor | None = None
 
     def take(self, distances: Tensor, missing: float) -> Tensor:
-        """Give the distances to the candidates (B, K) out of those to all items (B, B); a value where one is missing."""
+        """Give the distances to the candidates (B, K) out of those to all items (B, B), or `missing`."""
         return torch.where(self.exist, distances if self.ids is None else distances.gather(1, self.ids), missing)
 
 

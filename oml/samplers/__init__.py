@@ -1,0 +1,3 @@
+from oml.samplers.balance import BalanceSampler
+
+__all__ = ["BalanceSampler"]
