@@ -1,0 +1,113 @@
+"""Which galleries are relevant to a query: those of its label, less the excluded ones; or those that are listed."""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from oml.functional.ragged import Ragged
+from oml.functional.search_exclusion import TKeys, expand_counts
+
+_BLOCK = 2**22  # answers compared at once
+
+
+def count_relevant(labels_query: Tensor, labels_gallery: Tensor, exclude: Sequence[TKeys] = ()) -> Tensor:
+    """
+    Give the number of galleries that have the label of each query and are not excluded, (Q,).
+
+    Counts only, so the memory is linear in Q + G. Excluded are the galleries equal to the query in at least one key: by
+    inclusion and exclusion over the keys.
+
+    Args:
+        labels_query: (Q,), integers.
+        labels_gallery: (G,), integers.
+        exclude: pairs of keys (Q,) and (G,), as in `search`.
+
+    Example:
+        >>> labels = torch.tensor([7, 7, 8])
+        >>> count_relevant(labels, labels), count_relevant(labels, labels, exclude=[(torch.arange(3), torch.arange(3))])
+        (tensor([2, 2, 1]), tensor([1, 1, 0]))
+
+    """
+    n_relevant = torch.zeros_like(labels_query, dtype=torch.int64)
+    for size in range(len(exclude) + 1):
+        for chosen in combinations(exclude, size):
+            n_relevant += (-1) ** size * _count_equal([(labels_query, labels_gallery), *chosen])
+    return n_relevant
+
+
+def list_relevant(labels_query: Tensor, labels_gallery: Tensor, exclude: Sequence[TKeys] = ()) -> Ragged:
+    """
+    Give the ids of the relevant galleries of each query, ascending, one query after another.
+
+    Takes the arguments of `count_relevant`. The memory is that of the lists.
+    """
+    sorted_labels, order = labels_gallery.sort(stable=True)
+    first = torch.searchsorted(sorted_labels, labels_query)
+    rows, ranks = expand_counts(torch.searchsorted(sorted_labels, labels_query, right=True) - first)
+    ids = order[first[rows] + ranks]
+    for query_keys, gallery_keys in exclude:
+        kept = query_keys[rows] != gallery_keys[ids]
+        rows, ids = rows[kept], ids[kept]
+    counts = torch.bincount(rows, minlength=len(labels_query))
+    return Ragged(ids, torch.cat([counts.new_zeros(1), counts.cumsum(0)]))
+
+
+def is_relevant(ids: Tensor, labels_query: Tensor, labels_gallery: Tensor, exclude: Sequence[TKeys] = ()) -> Tensor:
+    """
+    Tell which answers are relevant, (Q, K).
+
+    Args:
+        ids: gallery ids of the answers (Q, K); negative ones are absent answers, never relevant.
+        labels_query: (Q,), integers.
+        labels_gallery: (G,), integers.
+        exclude: pairs of keys (Q,) and (G,), as in `search`.
+
+    """
+    hits = torch.zeros_like(ids, dtype=torch.bool)
+    step = max(1, _BLOCK // max(1, ids.shape[1]))
+    for start in range(0, len(ids) if len(labels_gallery) else 0, step):
+        part = slice(start, start + step)
+        is_absent, known = ids[part] < 0, ids[part].clamp(min=0)
+        hits[part] = labels_gallery[known] == labels_query[part, None]
+        for query_keys, gallery_keys in exclude:
+            hits[part] &= gallery_keys[known] != query_keys[part, None]
+        hits[part] &= ~is_absent
+    return hits
+
+
+def is_listed(ids: Tensor, relevant: Ragged) -> Tensor:
+    """
+    Tell which answers (Q, K) are in the list of relevant galleries of their query, (Q, K).
+
+    Example:
+        >>> is_listed(torch.tensor([[4, 2], [4, -1]]), Ragged(torch.tensor([2, 9]), torch.tensor([0, 2, 2])))
+        tensor([[False,  True],
+                [False, False]])
+
+    """
+    if not len(relevant.values) or not ids.numel():
+        return torch.zeros_like(ids, dtype=torch.bool)
+    n_ids = int(torch.maximum(ids.max(), relevant.values.max())) + 1
+    rows, _ = expand_counts(relevant.lengths)
+    pairs = (rows * n_ids + relevant.values).sort().values
+    hits = torch.zeros_like(ids, dtype=torch.bool)
+    step = max(1, _BLOCK // ids.shape[1])
+    for start in range(0, len(ids), step):
+        part = ids[start : start + step]
+        wanted = torch.arange(start, start + len(part), device=ids.device)[:, None] * n_ids + part
+        found = pairs[torch.searchsorted(pairs, wanted).clamp(max=len(pairs) - 1)]
+        hits[start : start + step] = (found == wanted) & (part >= 0)
+    return hits
+
+
+def _count_equal(columns: Sequence[TKeys]) -> Tensor:
+    """Give how many galleries agree with each query in all these columns, (Q,)."""
+    n_queries = len(columns[0][0])
+    codes = torch.zeros(n_queries + len(columns[0][1]), dtype=torch.int64, device=columns[0][0].device)
+    for query_keys, gallery_keys in columns:
+        values, inverse = torch.unique(torch.cat([query_keys, gallery_keys]), return_inverse=True)
+        codes = torch.unique(codes * len(values) + inverse, return_inverse=True)[1]
+    n_codes = int(codes.max()) + 1 if len(codes) else 0
+    return torch.bincount(codes[n_queries:], minlength=n_codes)[codes[:n_queries]]

@@ -1,0 +1,230 @@
+"""What a search has found for each query, and what it should have found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from oml.functional.metrics import Hits
+from oml.interfaces.datasets import IBaseDataset, IQueryGalleryDataset
+from oml.retrieval.checks import check_answers, check_ground_truth
+from oml.retrieval.from_datasets import find_between, find_within, get_sequence_from_dataset
+from oml.retrieval.ground_truth import GroundTruth
+from oml.retrieval.reading import read_answers, read_ground_truth, read_lengths
+from oml.retrieval.rows import PaddedRows
+from oml.retrieval.visualization import VisualizableResults
+
+__all__ = ["RetrievalResults", "get_sequence_from_dataset"]
+
+_N_SHOWN = 100
+
+
+class RetrievalResults(VisualizableResults):
+    """
+    The answers to each query, nearest first, and the galleries that are relevant to it, if known.
+
+    Kept as arrays: distances (Q, K) and ids (Q, K), padded with infinity and -1, and the lengths (Q,). The properties
+    show them as sequences of tensors, one per query; writing into these changes the results.
+
+    Args:
+        distances: one float tensor per query, ascending, of any length (0 too).
+        retrieved_ids: ids of the answers, of the same lengths: positions among the galleries, unique for a query.
+        gt_ids: ids of the relevant galleries of each query, if known.
+
+    Raises:
+        InvalidResultsError: (a RuntimeError) lengths that differ, distances that do not ascend (10 eps are tolerated)
+            or are NaN, repeated or negative ids (of the first 100 of a query), tensors that are not 1-D. The first
+            queries are named.
+        InvalidInputError: the numbers of queries differ.
+
+    Example:
+        >>> import torch
+        >>> rr = RetrievalResults([torch.tensor([0.5, 2.0])], [torch.tensor([7, 3])], gt_ids=[torch.tensor([3])])
+        >>> rr.retrieved_ids[0], rr.n_retrieved_items
+        (tensor([7, 3]), 2)
+
+    """
+
+    _gts: GroundTruth | None
+
+    def __init__(
+        self, distances: Sequence[Tensor], retrieved_ids: Sequence[Tensor], gt_ids: Sequence[Tensor] | None = None
+    ):
+        values, ids, lengths = read_answers(distances, retrieved_ids)
+        check_answers(values, ids, lengths)
+        self._set(values, ids, lengths, read_ground_truth(gt_ids))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        distances: Tensor,
+        retrieved_ids: Tensor,
+        lengths: Tensor | None = None,
+        ground_truth: GroundTruth | None = None,
+    ) -> RetrievalResults:
+        """
+        Take arrays as they are, without a copy.
+
+        Args:
+            distances: (Q, K), ascending in each row.
+            retrieved_ids: (Q, K).
+            lengths: number of answers of each query, (Q,); K by default. What lies beyond is overwritten with infinity
+                and -1.
+            ground_truth: what is relevant: `LabelGroundTruth` or `ListedGroundTruth`.
+
+        Raises:
+            InvalidResultsError: a rule of the class is broken.
+
+        """
+        lengths = read_lengths(distances, retrieved_ids, lengths)
+        check_answers(distances, retrieved_ids, lengths)
+        return cls._make(distances, retrieved_ids, lengths, ground_truth)
+
+    @classmethod
+    def from_embeddings(
+        cls, embeddings: Tensor, dataset: IQueryGalleryDataset, n_items: int = 100, verbose: bool = False
+    ) -> RetrievalResults:
+        """
+        Search for the queries of a dataset among its galleries; an item is no answer to itself.
+
+        Where the dataset has `extra_data["sequence"]`, items of the query's sequence are no answers either. Where it
+        has labels, the galleries of the query's label are relevant.
+
+        Args:
+            embeddings: (len(dataset), D).
+            dataset: tells queries from galleries.
+            n_items: answers to keep per query.
+            verbose: show a progress bar.
+
+        Raises:
+            TypeError: the dataset does not tell queries from galleries.
+            InvalidInputError: the lengths differ, n_items < 1, NaN or infinity (the first rows are named).
+
+        """
+        answers, gts = find_within(embeddings, dataset, n_items, verbose)
+        return cls._make(*answers, gts)
+
+    @classmethod
+    def from_embeddings_qg(
+        cls,
+        embeddings_query: Tensor,
+        embeddings_gallery: Tensor,
+        dataset_query: IBaseDataset,
+        dataset_gallery: IBaseDataset,
+        n_items: int = 100,
+        verbose: bool = False,
+    ) -> RetrievalResults:
+        """
+        Search for all items of one dataset among all items of another one.
+
+        Where both have `extra_data["sequence"]`, galleries of the query's sequence are no answers. Where both have
+        labels, the galleries of the query's label are relevant.
+
+        Args:
+            embeddings_query: (len(dataset_query), D).
+            embeddings_gallery: (len(dataset_gallery), D).
+            dataset_query: the queries.
+            dataset_gallery: the galleries.
+            n_items: answers to keep per query.
+            verbose: show a progress bar.
+
+        Raises:
+            InvalidInputError: the lengths differ, n_items < 1, NaN or infinity (the first rows are named).
+
+        """
+        answers, gts = find_between(
+            embeddings_query, embeddings_gallery, dataset_query, dataset_gallery, n_items, verbose
+        )
+        return cls._make(*answers, gts)
+
+    @property
+    def distances(self) -> PaddedRows:
+        """Distances of the answers of each query, ascending."""
+        return self._distances
+
+    @property
+    def retrieved_ids(self) -> PaddedRows:
+        """Positions of the answers among the galleries, nearest first, of each query."""
+        return self._ids
+
+    @property
+    def gt_ids(self) -> Sequence[Tensor] | None:
+        """Positions of the relevant galleries of each query, or None. Asking for them makes lists, which are kept."""
+        if self._gts is None:
+            return None
+        self._gts = self._gts.to_list()
+        return self._gts.rows
+
+    @property
+    def lengths(self) -> Tensor:
+        """Number of answers of each query, (Q,)."""
+        return self._lengths
+
+    @property
+    def n_retrieved_items(self) -> int:
+        """The largest number of answers of a query; a ValueError where there are no queries."""
+        if not len(self._lengths):
+            raise ValueError("There are no queries, so the number of retrieved items is not defined.")
+        return int(self._lengths.max())
+
+    def is_empty(self) -> bool:
+        """Tell whether no query has an answer."""
+        return not bool((self._lengths > 0).any())
+
+    def get_gt_ids(self, query: int) -> Tensor | None:
+        """Give the relevant galleries of one query, or None if unknown, without making the lists of all."""
+        return None if self._gts is None else self._gts.get(query)
+
+    def calc_hits(self, n_first: int | None = None) -> Hits:
+        """
+        Give what metrics are computed from.
+
+        Args:
+            n_first: look at so many first answers only.
+
+        Raises:
+            TypeError: it is not known what is relevant.
+
+        """
+        if self._gts is None:
+            raise TypeError(
+                "Metrics need ground truth, but these results have none (`gt_ids` is None). Make them from "
+                "a labelled dataset, or give `gt_ids` to RetrievalResults."
+            )
+        return Hits(self._gts.mark(self._ids.values[:, :n_first]), self._lengths, self._gts.count())
+
+    def deepcopy(self) -> RetrievalResults:
+        """Give a copy that shares no memory."""
+        gts = None if self._gts is None else self._gts.clone()
+        copy = RetrievalResults.__new__(RetrievalResults)
+        copy._assign(self._distances.values.clone(), self._ids.values.clone(), self._lengths, gts)
+        return copy
+
+    def __str__(self) -> str:
+        n = min(len(self._lengths), _N_SHOWN)
+        gts = "are unknown." if self._gts is None else str([self._gts.get(i) for i in range(n)])
+        return (
+            f"Retrieval results of {len(self._lengths)} queries. The first {n}:\n"
+            f"Numbers of answers: {self._lengths[:n].tolist()}\n"
+            f"Distances: {self._distances[:n]}\n"
+            f"Retrieved ids: {self._ids[:n]}\n"
+            f"Ground truths {gts}"
+        )
+
+    @classmethod
+    def _make(
+        cls, distances: Tensor, ids: Tensor, lengths: Tensor, ground_truth: GroundTruth | None
+    ) -> RetrievalResults:
+        results = cls.__new__(cls)
+        results._set(distances, ids, lengths, ground_truth)
+        return results
+
+    def _set(self, distances: Tensor, ids: Tensor, lengths: Tensor, ground_truth: GroundTruth | None) -> None:
+        self._assign(distances, ids, lengths, ground_truth)
+        if ground_truth is not None:
+            check_ground_truth(ground_truth.count(), len(lengths))
+
+    def _assign(self, distances: Tensor, ids: Tensor, lengths: Tensor, ground_truth: GroundTruth | None) -> None:
+        self._distances, self._ids = PaddedRows(distances, lengths), PaddedRows(ids, lengths)
+        self._lengths, self._gts = lengths, ground_truth

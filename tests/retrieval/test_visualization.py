@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from oml.const import BLACK, BLUE, GRAY, GREEN, RED
+from oml.errors import InvalidInputError
+from oml.retrieval import RetrievalResults
+from tests.retrieval.datasets import Items, LabelledSplit, PicturedLabelled, PicturedSplit
+
+
+@pytest.fixture
+def dataset():
+    return PicturedSplit([0, 1, 0, 1, 0], query_ids=[0, 1], gallery_ids=[2, 3, 4])
+
+
+@pytest.fixture
+def rr(dataset):
+    return RetrievalResults.from_embeddings(torch.tensor([[0.0], [1.0], [0.1], [5.0], [7.0]]), dataset)
+
+
+def get_titles(figure):
+    return [ax.get_title() for ax in figure.axes]
+
+
+def test_one_dataset(rr, dataset):
+    figure = rr.visualize([0, 1], dataset, n_galleries_to_show=2, n_gt_to_show=1)
+    assert isinstance(figure, Figure)
+    assert get_titles(figure) == [
+        "Query 0",
+        "0 - 0.100",
+        "1 - 5.000",
+        "GT 0",
+        "Query 1",
+        "0 - 0.900",
+        "1 - 4.000",
+        "GT 1",
+    ]
+    assert dataset.drawn == [(0, BLUE), (2, GREEN), (3, RED), (2, GRAY), (1, BLUE), (2, RED), (3, GREEN), (3, GRAY)]
+
+
+def test_two_datasets():
+    queries, galleries = PicturedLabelled([0]), PicturedLabelled([1, 0])
+    rr = RetrievalResults.from_embeddings_qg(torch.zeros(1, 1), torch.ones(2, 1), queries, galleries)
+    rr.visualize_qg([0], queries, galleries)
+    assert queries.drawn == [(0, BLUE)]
+    assert galleries.drawn == [(0, RED), (1, GREEN), (1, GRAY)]
+
+
+def test_without_ground_truth_and_with_few_answers():
+    drawn = []
+
+    def draw(number, color):
+        drawn.append((number, color))
+        return np.zeros((3, 3, 3), dtype=np.uint8)
+
+    rr = RetrievalResults([torch.tensor([1.0]), torch.tensor([])], [torch.tensor([4]), torch.tensor([])])
+    figure = rr.visualize_with_functions([0, 1], draw, draw)
+    assert drawn == [(0, BLUE), (4, BLACK), (1, BLUE)]
+    assert get_titles(figure) == ["Query 0", "4 - 1.000", "Query 1"]
+
+
+def test_html(rr, dataset):
+    html = rr.visualize_as_html([1], dataset, n_galleries_to_show=1, n_gt_to_show=1)
+    for block in (
+        "<p style='color: rgb(0, 0, 255)'>Query 1 = item 1</p>",
+        "<p style='color: rgb(255, 0, 0)'>0 - 0.900 = item 2</p>",
+        "<p style='color: rgb(120, 120, 120)'>GT 1 = item 3</p>",
+    ):
+        assert html.count(block) == 1
+    with pytest.raises(AssertionError, match="must show its items as HTML"):
+        rr.visualize_as_html([1], LabelledSplit([0, 1], [0, 1], [0, 1]))
+
+
+def test_show_displays(rr, dataset, monkeypatch):
+    from matplotlib import pyplot as plt
+
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda: shown.append(plt.gcf().canvas.manager.canvas.figure))
+    figure = rr.visualize([0], dataset, show=True)
+    assert shown == [figure]
+    plt.close()
+
+
+def test_bad_datasets(rr, dataset):
+    with pytest.raises(TypeError, match=r"must be able to draw its items .* got LabelledSplit"):
+        rr.visualize([0], LabelledSplit([0, 1], [0, 1], [0, 1]))
+    with pytest.raises(TypeError, match=r"must tell queries from galleries .* got PicturedLabelled"):
+        rr.visualize([0], PicturedLabelled([0, 1]))
+    with pytest.raises(TypeError, match="`dataset_gallery` must be able to draw"):
+        rr.visualize_qg([0], PicturedLabelled([0, 1]), Items(3))
+    other = PicturedSplit([0, 1, 0], [0], [1, 2])
+    for draw in (lambda: rr.visualize([0], other), lambda: rr.visualize_qg([0], PicturedLabelled([0]), other)):
+        with pytest.raises(RuntimeError, match="The dataset has 1 queries, the results have 2"):
+            draw()
+
+
+def test_bad_queries(rr, dataset):
+    for bad in (-1, 2):
+        with pytest.raises(InvalidInputError, match=f"`query_ids` must be from 0 to 1, got {bad}"):
+            rr.visualize([0, bad], dataset)
+    with pytest.raises(InvalidInputError, match="`n_gt_to_show` must not be negative, got -1"):
+        rr.visualize([0], dataset, n_gt_to_show=-1)
