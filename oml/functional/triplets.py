@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad, softplus
 
 # beyond so many positives per anchor sorting is faster (measured for batches of 256 to 1024 on a processor)
@@ -82,7 +81,7 @@ def list_triplets(positives: Tensor, negatives: Tensor, chosen: Tensor | None = 
         pairs = torch.repeat_interleave(repeats)
         chosen = torch.arange(pairs.numel(), device=positives.device)
     else:
-        pairs = torch.searchsorted(ends, chosen, right=True)
+        pairs = torch.searchsorted(ends, chosen.contiguous(), right=True)
     anchors = pair_anchors[pairs]
     ranks = chosen - (ends - repeats)[pairs]
     return anchors, pair_positives[pairs], candidates[starts[anchors] + ranks]
@@ -92,14 +91,17 @@ def sum_triplet_loss(near: Tensor, far: Tensor, margin: float | None) -> tuple[T
     """
     Give the sum of `triplet_loss` over each positive of an anchor with each of its negatives, and how many are above 0.
 
-    Time is O(A * P * Q), for the hinge at most O(A * (P + Q) * log Q). The gradient is computed in the forward pass and
-    can not be differentiated again. At the kink of the hinge it is 0. Without triplets both sums are 0. Both are
-    tensors without dimensions. On a device other than the processor nothing waits for the device.
+    Time is O(A * P * Q), for the hinge at most O(A * (P + Q) * log Q). The gradient is computed in the forward pass;
+    that of the soft margin can not be differentiated again. At the kink of the hinge it is 0. Without triplets both
+    sums are 0. Both are tensors without dimensions. On a device other than the processor nothing waits for the device.
 
     Args:
         near: Distances to positives (A, P), float32 or float64, -inf where an anchor has fewer.
         far: Distances to negatives (A, Q), inf where an anchor has fewer.
         margin: The margin of the hinge, or None for the soft margin.
+
+    Raises:
+        RuntimeError: the gradient of the soft margin is asked for with `create_graph=True`.
 
     Example:
         >>> near, far = torch.tensor([[2.0], [2.0]]), torch.tensor([[1.0, 3.0], [2.25, math.inf]])
@@ -125,16 +127,21 @@ class _SumOverTriplets(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, near: Tensor, far: Tensor, margin: float | None) -> tuple[Tensor, Tensor]:
         if margin is not None and near.shape[1] > MAX_SLOTS:
-            loss, n_active, grad_near, grad_far = _sum_hinge_by_sorting(near + margin, far)
+            loss, n_active, grad_near, grad_far = _sum_hinge_by_sorting((near + margin).contiguous(), far)
         else:
             loss, n_active, grad_near, grad_far = _sum_by_slots(near, far, margin)
         ctx.save_for_backward(grad_near, grad_far)
+        ctx.is_curved = margin is None
         ctx.mark_non_differentiable(n_active)
         return loss, n_active
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None]:
+        if ctx.is_curved and torch.is_grad_enabled():
+            raise RuntimeError(
+                "The sum of the soft margin over triplets has no second derivative here (create_graph=True). "
+                "Use a loss with reduction='none' and sum it, or a margin."
+            )
         grad_near, grad_far = ctx.saved_tensors
         return grad_near * grad_loss, grad_far * grad_loss, None
 
@@ -172,7 +179,7 @@ def _sum_by_slots(near: Tensor, far: Tensor, margin: float | None) -> tuple[Tens
 
 def _sum_hinge_by_sorting(limits: Tensor, far: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """With the negatives sorted, a positive is active with the first n of them: the sum is n * limit - their sum."""
-    sorted_far, order = far.sort(dim=1)
+    sorted_far, order = far.contiguous().sort(dim=1)
     n_nearer = torch.searchsorted(sorted_far, limits)
     sums = pad(sorted_far.masked_fill(sorted_far == math.inf, 0).cumsum(dim=1), (1, 0))
     has_positive = limits != -math.inf

@@ -143,7 +143,7 @@ class TripletLossWithMiner(ITripletLossWithMiner):
     If a batch has no triplet the loss is 0, with zero gradients, and the first time there is a warning (on the
     processor; elsewhere, with the miners of this package, finding out would mean waiting for the device in each step).
 
-    The gradient can not be differentiated again unless the reduction is "none".
+    The gradient of the soft margin can not be differentiated again unless the reduction is "none".
 
     Args:
         margin: By how much the negative shall be more distant than the positive; None for the soft margin.
