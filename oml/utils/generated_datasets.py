@@ -92,7 +92,8 @@ def generate_into(dataset: GeneratedDataset, root: Path) -> None:
         with TemporaryDirectory(prefix=".new.", dir=root) as folder:
             dataset.generate(Path(folder))
             names = sorted(p.relative_to(folder).as_posix() for p in Path(folder).rglob("*") if p.is_file())
-            foreign = [] if _is_ours(root) else [name for name in names if os.path.lexists(root / name)]
+            present = [name for name in names if os.path.lexists(root / name)]
+            foreign = [] if _is_ours(root) else present  # asked in this order: another process puts the manifest first
             if not foreign:
                 _move(dataset, Path(folder), root, names)
     except OSError as error:

@@ -73,6 +73,11 @@ def test_other_dtypes(dtype: torch.dtype, generator: torch.Generator) -> None:
         (torch.eye(4, 10), (0, 0.33, 0.34), [1, 1, 2]),
         (torch.diag(torch.tensor([1.0, 2.0])).repeat(1, 1), (0.99, 1), [1, 3]),  # two points: one direction, then zero
         (torch.cat([torch.eye(4), -torch.eye(4)]), (0.25, 0.5, 0.75, 1.0, 0.2), [2, 3, 4, 5, 1]),  # four times 1/4
+        (
+            torch.cat([torch.eye(10), -torch.eye(10)]),
+            (0.1, 0.3, 0.7, 1),
+            [2, 4, 8, 11],
+        ),  # rounding sums
     ],
 )
 def test_principal_axes_number(x: torch.Tensor, shares: tuple[float, ...], expected: list[int]) -> None:

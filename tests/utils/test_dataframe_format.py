@@ -245,7 +245,7 @@ def test_not_a_table() -> None:
 
 
 def test_ambiguous_category_is_a_warning(tmp_path: Path, table: pd.DataFrame) -> None:
-    df = set_cells("category", [5], "b")(table)
+    df = set_cells("category", [5], "b")(table).set_index("label", drop=False)
     with pytest.warns(UserWarning, match=r"'label', 'category'.*4 \(2, 'a'\), 5 \(2, 'b'\)\. Give each label one"):
         check_retrieval_dataframe_format(df, tmp_path)
     with warnings.catch_warnings():

@@ -182,6 +182,19 @@ def test_unknown_table(tmp_path: Path) -> None:
     assert names_in(tmp_path) == []
 
 
+def test_another_process_may_finish_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lexists = generated_datasets.os.path.lexists
+
+    def let_the_other_finish(path: Path) -> bool:
+        monkeypatch.setattr(generated_datasets.os.path, "lexists", lexists)
+        Generator().get(tmp_path)
+        return lexists(path)
+
+    monkeypatch.setattr(generated_datasets.os.path, "lexists", let_the_other_finish)
+    Generator().get(tmp_path)
+    assert names_in(tmp_path) == FILES
+
+
 def _get_many_times(root: Path) -> None:
     for _ in range(10):
         (root / "images" / "b.txt").unlink(missing_ok=True)

@@ -132,9 +132,10 @@ def test_calc_hash_of_something_else() -> None:
 def test_calc_folder_hash(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "a").write_bytes(b"1")
-    (tmp_path / "b").write_bytes(b"2")
-    text = "bsub/a" + hashlib.md5(b"2").hexdigest() + hashlib.md5(b"1").hexdigest()
+    names = ["b", "sub/a", *(f"x{i}" for i in range(9))]
+    for name in (*names[5:], *names[:5]):
+        (tmp_path / name).write_text(name)
+    text = "".join(names) + "".join(hashlib.md5(name.encode()).hexdigest() for name in names)
     assert calc_folder_hash(tmp_path) == hashlib.md5(text.encode()).hexdigest()
     with pytest.raises(NotADirectoryError, match="missing"):
         calc_folder_hash(tmp_path / "missing")
