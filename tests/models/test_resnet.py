@@ -116,6 +116,21 @@ def test_gem_gradient(p: float) -> None:
     assert torch.isfinite(dead.grad).all()
 
 
+@pytest.mark.parametrize("p", [3.0, 50.0])
+def test_gem_of_small_values(p: float) -> None:
+    # 0.01 to the power 50 is zero in float32
+    assert GEM(p)(torch.full((1, 1, 2, 2), 0.01)).item() == pytest.approx(0.01)
+
+
+def test_gem_replaces_the_average() -> None:
+    extractor = ResnetExtractor(None, "resnet18", gem_p=3.0).eval()
+    maps: list[torch.Tensor] = []
+    extractor.model.layer4.register_forward_hook(lambda _module, _inputs, output: maps.append(output))
+    embeddings = extractor(torch.randn(2, 3, 64, 64))
+    expected = maps[0].clamp(min=1e-6).pow(3).mean(dim=(-2, -1)).pow(1 / 3)
+    torch.testing.assert_close(embeddings, expected)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_gem_in_half_precision(dtype: torch.dtype) -> None:
     x = torch.rand(1, 2, 4, 4)
