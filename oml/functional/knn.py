@@ -141,6 +141,7 @@ def search_within(
     Do what `batched_knn` does, giving arrays: the answers, the labels of both sides and the keys of what was
     excluded.
     """
+    check(top_n >= 1, f"`top_n` must be at least 1, got {top_n}.")
     n = len(embeddings)
     for ids, name in ((ids_query, "ids_query"), (ids_gallery, "ids_gallery")):
         check_len_and_ndim(ids, len(ids), 1, f"`{name}`")
@@ -182,6 +183,7 @@ def search_between(
     Do what `batched_knn_qg` does, giving arrays: the answers, the labels of both sides and the keys of what was
     excluded.
     """
+    check(top_n >= 1, f"`top_n` must be at least 1, got {top_n}.")
     sizes = len(embeddings_query), len(embeddings_gallery)
     pairs = {"labels": labels, "ids": ids, "sequence_ids": sequence_ids}
     known: dict[str, TKeys] = {}

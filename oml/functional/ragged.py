@@ -36,12 +36,10 @@ def concat_rows(rows: Sequence[Tensor], name: str, dtype: torch.dtype | None = N
     """
     bad = [i for i, row in enumerate(rows) if row.ndim != 1]
     check(not bad, f"`{name}` must hold 1-D tensors, but those at positions {show_some(bad)} have another shape.")
-    lengths = torch.tensor([0] + [len(row) for row in rows])
-    values = (
-        torch.cat([row if dtype is None else row.to(dtype) for row in rows])
-        if len(rows)
-        else torch.empty(0, dtype=dtype)
-    )
+    lengths = torch.tensor([0, *(row.numel() for row in rows)])
+    if dtype is not None:
+        rows = [row if row.dtype == dtype else row.to(dtype) for row in rows]
+    values = torch.cat(list(rows)) if len(rows) else torch.empty(0, dtype=dtype)
     return Ragged(values, lengths.cumsum(0).to(values.device))
 
 

@@ -69,11 +69,11 @@ def is_relevant(ids: Tensor, labels_query: Tensor, labels_gallery: Tensor, exclu
     step = max(1, _BLOCK // max(1, ids.shape[1]))
     for start in range(0, len(ids) if len(labels_gallery) else 0, step):
         part = slice(start, start + step)
-        is_absent, known = ids[part] < 0, ids[part].clamp(min=0)
-        hits[part] = labels_gallery[known] == labels_query[part, None]
-        for query_keys, gallery_keys in exclude:
-            hits[part] &= gallery_keys[known] != query_keys[part, None]
-        hits[part] &= ~is_absent
+        hits[part] = (labels_gallery[ids[part].clamp(min=0)] == labels_query[part, None]) & (ids[part] >= 0)
+        rows, columns = hits[part].nonzero().unbind(1)
+        for query_keys, gallery_keys in exclude:  # hits are few: the keys of the rest need not be compared
+            is_same = query_keys[part][rows] == gallery_keys[ids[part][rows, columns]]
+            hits[part][rows[is_same], columns[is_same]] = False
     return hits
 
 

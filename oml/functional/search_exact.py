@@ -88,6 +88,8 @@ def search_exactly(
             tighter = _square_or_infinity(torch.nextafter(bound, bound.new_tensor(torch.inf))) + error[rows]
             candidates[rows] &= squares[rows] <= tighter[:, None]
         best = _merge(best, queries, galleries, candidates, start, plan.chunk)
+        if not bool(best[0][:, -1].any()):
+            break  # nothing is nearer than at distance 0
     return best
 
 

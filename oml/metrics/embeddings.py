@@ -1,6 +1,7 @@
 """The documented metrics of retrieval results."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 from oml.functional.metrics import (
     TMetricsDict,
@@ -8,6 +9,7 @@ from oml.functional.metrics import (
     calc_metrics_of_hits,
     calc_topological_metrics,
 )
+from oml.functional.metrics.hits import check_top_k
 from oml.functional.metrics.reduction import TCategories
 from oml.functional.ragged import mask_lengths
 from oml.retrieval import RetrievalResults
@@ -53,7 +55,10 @@ def calc_retrieval_metrics_rr(
 
     """
     top_k = (cmc_top_k, precision_top_k, map_top_k)
-    return calc_metrics_of_hits(rr.calc_hits(), query_categories, *top_k, reduce=reduce)
+    for cut_offs in filter(len, top_k):
+        check_top_k(cut_offs)
+    hits = rr.calc_hits(n_first=max(chain(*top_k), default=0))
+    return calc_metrics_of_hits(hits, query_categories, *top_k, reduce=reduce)
 
 
 def calc_fnmr_at_fmr_rr(rr: RetrievalResults, fmr_vals: Sequence[float] = (0.1,)) -> TMetricsDict:

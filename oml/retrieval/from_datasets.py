@@ -25,6 +25,7 @@ def find_within(embeddings: Tensor, dataset: IQueryGalleryDataset, n_items: int,
             f"{type(dataset).__name__}. For two separate datasets use `from_embeddings_qg`."
         )
     _check_len(embeddings, dataset, "embeddings", "dataset")
+    _check_n_items(n_items)
     answers, labels, keys = search_within(
         embeddings,
         dataset.get_query_ids(),
@@ -48,6 +49,7 @@ def find_between(
     """Search for all items of a dataset among all items of another one."""
     _check_len(embeddings_query, dataset_query, "embeddings_query", "dataset_query")
     _check_len(embeddings_gallery, dataset_gallery, "embeddings_gallery", "dataset_gallery")
+    _check_n_items(n_items)
     are_labelled = isinstance(dataset_query, ILabeledDataset) and isinstance(dataset_gallery, ILabeledDataset)
     labels = (dataset_query.get_labels(), dataset_gallery.get_labels()) if are_labelled else (None, None)  # type: ignore[attr-defined]
     answers, found_labels, keys = search_between(
@@ -106,6 +108,10 @@ def _make_ground_truth(labels: TKeys | None, keys: list[TKeys], device: torch.de
         return None
     (of_query, of_gallery), *exclude = [(q.to(device), g.to(device)) for q, g in (labels, *keys)]
     return LabelGroundTruth(of_query, of_gallery, exclude)
+
+
+def _check_n_items(n_items: int) -> None:
+    check(n_items >= 1, f"`n_items` must be at least 1, got {n_items}.")
 
 
 def _check_len(embeddings: Tensor, dataset: IBaseDataset, name: str, dataset_name: str) -> None:

@@ -86,8 +86,13 @@ def test_errors():
         batched_knn_qg(x, x, 1, labels_query=ids)
     with pytest.raises(AssertionError, match="`sequence_ids_gallery` to have the length 4"):
         batched_knn_qg(x, x, 1, sequence_ids_query=ids, sequence_ids_gallery=torch.arange(3))
-    with pytest.raises(AssertionError, match="`k` must be at least 1"):
+    with pytest.raises(AssertionError, match="`top_n` must be at least 1, got 0"):
         batched_knn(x, ids, ids, 0)
+
+
+def test_no_answers_asked_for():
+    with pytest.raises(AssertionError, match="`top_n` must be at least 1, got -1"):
+        batched_knn_qg(torch.zeros(4, 2), torch.zeros(4, 2), -1)
 
 
 def test_documented_checks():

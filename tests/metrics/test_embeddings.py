@@ -12,7 +12,7 @@ from tests.retrieval.datasets import LabelledSplit
 def rr(generator):
     labels = np.arange(40) % 7
     dataset = LabelledSplit(labels, list(range(30)), list(range(10, 40)), sequences=(np.arange(40) // 3).tolist())
-    return RetrievalResults.from_embeddings(torch.randn(40, 2, generator=generator), dataset, n_items=12)
+    return RetrievalResults.from_embeddings(torch.randn(40, 2, generator=generator), dataset, n_items=30)
 
 
 @pytest.mark.parametrize("categories", [None, [i % 3 for i in range(30)]])

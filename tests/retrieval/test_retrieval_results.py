@@ -242,7 +242,7 @@ def test_from_embeddings_errors():
         RetrievalResults.from_embeddings_qg(embeddings, embeddings, Items(3), Items(2))
     with pytest.raises(TypeError, match=r"must tell queries from galleries .* got Items"):
         RetrievalResults.from_embeddings(embeddings, Items(3))
-    with pytest.raises(AssertionError, match="`k` must be at least 1, got 0"):
+    with pytest.raises(AssertionError, match="`n_items` must be at least 1, got 0"):
         RetrievalResults.from_embeddings(embeddings, Split(3, [0], [1, 2]), n_items=0)
     embeddings[1] = torch.nan
     with pytest.raises(ValueError, match=r"must be finite, but 1 row\(s\) hold NaN or infinite numbers: rows 1\."):

@@ -60,6 +60,18 @@ def test_without_ground_truth_and_with_few_answers():
     assert get_titles(figure) == ["Query 0", "4 - 1.000", "Query 1"]
 
 
+def test_relevant_galleries_stand_in_the_same_column():
+    rr = RetrievalResults(
+        [torch.tensor([1.0, 2.0]), torch.tensor([1.0])],
+        [torch.tensor([0, 1]), torch.tensor([2])],
+        [torch.tensor([0]), torch.tensor([0])],
+    )
+    draw = lambda number, color: np.zeros((3, 3, 3), dtype=np.uint8)  # noqa: E731
+    figure = rr.visualize_with_functions([0, 1], draw, draw)
+    columns = {ax.get_position().x0 for ax in figure.axes if ax.get_title().startswith("GT")}
+    assert len(columns) == 1
+
+
 def test_html(rr, dataset):
     html = rr.visualize_as_html([1], dataset, n_galleries_to_show=1, n_gt_to_show=1)
     for block in (

@@ -23,7 +23,8 @@ def map_at_r(hits: Hits) -> Tensor:
         tensor([0.5000])
 
     """
-    _, gains = calc_precision_gains(hits.is_hit)
-    ranks = torch.arange(1, hits.is_hit.shape[1] + 1, device=hits.is_hit.device)
+    is_hit = hits.is_hit[:, : int(hits.n_gts.max()) if len(hits.n_gts) else 0]
+    _, gains = calc_precision_gains(is_hit)
+    ranks = torch.arange(1, is_hit.shape[1] + 1, device=is_hit.device)
     total = gains.mul_(ranks <= hits.n_gts[:, None]).sum(1)
     return hits.judge_empty(total / hits.n_gts.clamp(min=1))
