@@ -59,6 +59,23 @@ def update_extra_data(
     return {**own, **{name: read_values(df, name) for name in columns if name not in own}, **given}
 
 
+def build_label2category(df: pd.DataFrame) -> dict[int, str | int] | None:
+    """
+    Give the category of each label of a table, or None if it has no column `category`.
+
+    A label with several categories has the last one.
+
+    Raises:
+        InvalidInputError: the table has no labels, or they are not integers.
+
+    """
+    if CATEGORIES_COLUMN not in df.columns:
+        return None
+    labels, last_from_end = np.unique(read_labels(df)[::-1], return_index=True)
+    categories = read_values(df, CATEGORIES_COLUMN)[::-1][last_from_end]
+    return dict(zip(labels.tolist(), categories.tolist(), strict=True))
+
+
 class _TableDataset(IBaseDataset):
     """Items of a base dataset, with a value of each record added."""
 
@@ -109,11 +126,7 @@ class _WithLabels(_TableDataset, ILabeledDataset):
 
         A label with several categories has the last one.
         """
-        if CATEGORIES_COLUMN not in self.df.columns:
-            return None
-        labels, last_from_end = np.unique(self._labels[::-1], return_index=True)
-        categories = read_values(self.df, CATEGORIES_COLUMN)[::-1][last_from_end]
-        return dict(zip(labels.tolist(), categories.tolist(), strict=True))
+        return build_label2category(self.df)
 
 
 class _WithQueryGallery(_TableDataset, IQueryGalleryDataset):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oml.const import INDEX_KEY, INPUT_TENSORS_KEY, LABELS_COLUMN, LABELS_KEY, PATHS_COLUMN, SPLIT_COLUMN
+from oml.const import INDEX_KEY, INPUT_TENSORS_KEY, LABELS_COLUMN, LABELS_KEY, PATHS_COLUMN, SPLIT_COLUMN, TBBox
 from oml.datasets.dataframe import DFLabeledDataset, DFQueryGalleryDataset, DFQueryGalleryLabeledDataset, DrawnTable
 from oml.datasets.image_items import ImageBaseDataset, TExtraData, TPath
-from oml.datasets.table import check_columns, read_bboxes
+from oml.datasets.table import check_bboxes, check_columns, read_bboxes
 from oml.transforms.images.utils import TTransforms
 from oml.utils.images.images import TImReader
 
@@ -21,6 +21,7 @@ __all__ = [
     "ImageQueryGalleryDataset",
     "ImageQueryGalleryLabeledDataset",
     "get_retrieval_images_datasets",
+    "parse_bboxes",
 ]
 
 
@@ -128,6 +129,22 @@ class ImageQueryGalleryDataset(DrawnTable, DFQueryGalleryDataset):
     ):
         images = _read_images(df, dataset_root, transform, f_imread, cache_size, input_tensors_key, index_key)
         super().__init__(images, df, extra_data)
+
+
+def parse_bboxes(df: pd.DataFrame) -> list[TBBox | None] | None:
+    """
+    Give the boxes of a table as left, top, right, bottom for each row, None for a row with four empty cells.
+
+    None if the table has no box columns.
+
+    Raises:
+        InvalidInputError: some of the columns `x_1`, `x_2`, `y_1`, `y_2` are missing, or a box is wrong.
+
+    """
+    values = read_bboxes(df)
+    if values is None:
+        return None
+    return [(x1, y1, x2, y2) if x1 < x2 else None for x1, y1, x2, y2 in check_bboxes(values).tolist()]
 
 
 def _read_images(

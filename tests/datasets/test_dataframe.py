@@ -10,6 +10,7 @@ from oml.datasets.dataframe import (
     DFLabeledDataset,
     DFQueryGalleryDataset,
     DFQueryGalleryLabeledDataset,
+    build_label2category,
     update_extra_data,
 )
 from oml.errors import InvalidInputError
@@ -171,6 +172,8 @@ def test_label2category() -> None:
     numbers = DFLabeledDataset(Numbers(4), df.assign(category=[1, 2, 3, 2])).get_label2category()
     assert numbers == {3: 2, 5: 3}
     assert all(type(value) is int for pair in numbers.items() for value in pair)
+    assert build_label2category(df) == {3: "b", 5: "new"}
+    assert build_label2category(df.drop(columns="category")) is None
     empty = DFLabeledDataset(Numbers(0), df.iloc[:0])
     assert empty.get_label2category() == {}
 

@@ -19,7 +19,7 @@ from oml.datasets import (
     ImageQueryGalleryLabeledDataset,
 )
 from oml.datasets.base import DatasetQueryGallery, DatasetWithLabels
-from oml.datasets.images import get_retrieval_images_datasets
+from oml.datasets.images import get_retrieval_images_datasets, parse_bboxes
 from oml.errors import InvalidInputError
 from oml.interfaces.datasets import IVisualizableDataset
 from oml.transforms.images.torchvision import get_normalisation_torch
@@ -83,6 +83,15 @@ def test_boxes_of_a_table(images_root: Path, df: pd.DataFrame, cls: type) -> Non
     assert (dataset.visualize(1)[0] == 0).all()
     with pytest.raises(ValueError, match="or none, the table has only x_1, x_2, y_1"):
         cls(boxed.drop(columns="y_2"), dataset_root=images_root)
+
+
+def test_parse_bboxes(df: pd.DataFrame) -> None:
+    nan = float("nan")
+    boxes = {"x_1": [0.0, nan], "y_1": [1.0, nan], "x_2": [2.0, nan], "y_2": [3.0, nan]}
+    assert parse_bboxes(df.iloc[:2].assign(**boxes)) == [(0, 1, 2, 3), None]
+    assert parse_bboxes(df) is None
+    with pytest.raises(ValueError, match="or none, the table has only x_1"):
+        parse_bboxes(df.assign(x_1=1))
 
 
 @pytest.mark.parametrize("cls", TABLES)

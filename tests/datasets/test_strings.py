@@ -29,6 +29,7 @@ def test_texts_come_back(texts: list[str]) -> None:
         np.array(["a", "bc", ""]),
         np.array(["a", "bc", ""], dtype=object),
         pd.Series(["a", "bc", ""], index=[5, 5, 0]),
+        pd.Series(["a", "bc", ""], index=[2.5, 1.5, 0.5]),
         pd.Series(["a", "bc", ""], index=["x", "y", "z"], dtype=object),
     ],
 )

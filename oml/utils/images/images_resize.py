@@ -72,8 +72,6 @@ def resize_tensor(tensor: Tensor, new_size_hw: TSize) -> Tensor:
 
     """
     get_image_hw(tensor)
-    if tensor.numel() == 0:
-        return tensor.new_zeros(*tensor.shape[:-2], *new_size_hw)
     dtype = tensor.dtype if tensor.dtype in (torch.float32, torch.float64) else torch.float32
     planes = tensor.to(dtype)[(None,) * (4 - tensor.ndim)]
     resized = interpolate(planes, size=tuple(new_size_hw), mode="bilinear", align_corners=False, antialias=True)
