@@ -112,7 +112,7 @@ def _fill(
 
     memory = get_default_memory(device) if max_memory is None else max_memory
     width = min(k + _SPARE, galleries.n)
-    plan = make_plan(queries.n, galleries.n, queries.dim, width, torch.finfo(product_dtype).bits // 8, memory)
+    plan = make_plan(queries.n, galleries.n, queries.dim, width, torch.finfo(product_dtype).bits // 8, memory, device)
     if max_query_block is not None:
         plan = Plan(min(plan.queries, max(1, max_query_block)), plan.galleries, plan.chunk)
     gallery_norms = gallery_norms.to(product_dtype)
@@ -145,7 +145,7 @@ def _search_undecided(
     memory: int,
 ) -> None:
     positions = torch.cat(undecided) if undecided else ids.new_empty(0)
-    plan = make_plan(max(1, len(positions)), galleries.n, queries.dim, 2 * ids.shape[1], 8, memory)
+    plan = make_plan(max(1, len(positions)), galleries.n, queries.dim, 2 * ids.shape[1], 8, memory, ids.device)
     for start, stop in plan.split_queries(len(positions)):
         part = positions[start:stop]
         block = queries.take(part)
@@ -172,8 +172,8 @@ class _Shortlist:
         is_open = limits.isinf()
         if bool(is_open.all()):
             return self._add_best(torch.arange(n_queries, device=scores.device), scores, start)
-        # pruned before anything is selected: few scores of a block come near the k-th best so far; of those equal to the
-        # last one kept none gets in, however many there are
+        # pruned before anything is selected: few scores of a block come near the k-th best so far, and of those equal to
+        # the last one kept none gets in, however many there are
         rows, columns = (scores < limits.masked_fill(is_open, -torch.inf)[:, None]).nonzero().unbind(1)
         counts = torch.bincount(rows, minlength=n_queries)
         is_crowded = is_open | (counts > 4 * self.scores.shape[1])

@@ -52,7 +52,9 @@ def get_default_memory(device: torch.device) -> int:
     return max(_CPU_MEMORY, min(_CUDA_MEMORY, torch.cuda.mem_get_info(device)[0] // 8))
 
 
-def make_plan(n_queries: int, n_galleries: int, dim: int, width: int, itemsize: int, max_memory: int) -> Plan:
+def make_plan(
+    n_queries: int, n_galleries: int, dim: int, width: int, itemsize: int, max_memory: int, device: torch.device
+) -> Plan:
     """
     Give the largest blocks, up to a size after which products get no faster, that fit into `max_memory` bytes.
 
@@ -63,6 +65,7 @@ def make_plan(n_queries: int, n_galleries: int, dim: int, width: int, itemsize: 
         width: candidates kept per query.
         itemsize: bytes of a number in the product.
         max_memory: bytes.
+        device: where the product is computed.
 
     Raises:
         InvalidInputError: not even a block of one query and one gallery fits; the message has the least that does.
@@ -70,7 +73,7 @@ def make_plan(n_queries: int, n_galleries: int, dim: int, width: int, itemsize: 
     """
     fixed = 8 * (n_queries + n_galleries)  # lengths of the vectors
     queries, galleries = max(1, min(n_queries, _QUERY_BLOCK)), max(1, min(n_galleries, _GALLERY_BLOCK))
-    chunk = _MAX_CHUNK
+    chunk = _CUDA_CHUNK if device.type == "cuda" else _MAX_CHUNK
 
     def calc_cost() -> int:
         pairs = queries * galleries * (_BYTES_PER_PAIR - 8 + 2 * itemsize)

@@ -190,7 +190,7 @@ def test_scores_stay_within_their_error(generator):
 
 def test_plan_stays_within_memory():
     for memory in (2 * 10**6, 10**8):
-        plan = make_plan(10**4, 10**5, 384, width=120, itemsize=4, max_memory=memory)
+        plan = make_plan(10**4, 10**5, 384, width=120, itemsize=4, max_memory=memory, device=torch.device("cpu"))
         n_pairs = plan.queries * plan.galleries
         assert n_pairs * 26 + (plan.queries + plan.galleries) * 384 * 8 + 8 * 11 * 10**4 <= memory
     with pytest.raises(InvalidInputError, match="`max_memory` is too small: the search needs at least"):
