@@ -172,8 +172,8 @@ class _Shortlist:
         is_open = limits.isinf()
         if bool(is_open.all()):
             return self._add_best(torch.arange(n_queries, device=scores.device), scores, start)
-        # pruned before anything is selected: few scores of a block come near the k-th best so far, and of those equal to
-        # the last one kept none gets in, however many there are
+        # pruned before anything is selected: few scores of a block come near the k-th best so far, and none of those
+        # that only equal the last one kept gets in, however many there are
         rows, columns = (scores < limits.masked_fill(is_open, -torch.inf)[:, None]).nonzero().unbind(1)
         counts = torch.bincount(rows, minlength=n_queries)
         is_crowded = is_open | (counts > 4 * self.scores.shape[1])

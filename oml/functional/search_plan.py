@@ -13,10 +13,8 @@ _QUERY_BLOCK, _GALLERY_BLOCK = 1024, 8192  # large enough for a fast product, sm
 _BYTES_PER_PAIR = (
     26  # float32: score, a copy of crowded rows, mask, the positions of candidates at worst; with some room
 )
-_MIN_CHUNK, _MAX_CHUNK = (
-    2**12,
-    2**16,
-)  # numbers compared at once from the vectors: what caches hold
+# numbers compared at once from the vectors: what caches hold, what keeps a CUDA device busy
+_MIN_CHUNK, _CPU_CHUNK, _CUDA_CHUNK = 2**12, 2**16, 2**24
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def make_plan(
     """
     fixed = 8 * (n_queries + n_galleries)  # lengths of the vectors
     queries, galleries = max(1, min(n_queries, _QUERY_BLOCK)), max(1, min(n_galleries, _GALLERY_BLOCK))
-    chunk = _CUDA_CHUNK if device.type == "cuda" else _MAX_CHUNK
+    chunk = _CUDA_CHUNK if device.type == "cuda" else _CPU_CHUNK
 
     def calc_cost() -> int:
         pairs = queries * galleries * (_BYTES_PER_PAIR - 8 + 2 * itemsize)
