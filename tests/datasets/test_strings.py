@@ -40,6 +40,7 @@ def test_any_sequence_is_taken_by_position(values: object) -> None:
 def test_more_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strings, "BLOCK", 3)
     texts = [str(i) * i for i in range(10)]
+    assert list(PackedStrings(pd.Series(texts, index=np.arange(10) / 10))) == texts
     assert list(PackedStrings(texts)) == list(PackedStrings(pd.Series(texts, index=range(10, 0, -1)))) == texts
 
 

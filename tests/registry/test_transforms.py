@@ -149,12 +149,20 @@ class LikeAlbumentations:
         return {"transform": {"p": 0.5}}
 
 
+class WithToDict:
+    def __call__(self, image: Any) -> Any:
+        return image
+
+    def to_dict(self) -> dict[str, Any]:
+        return {}
+
+
 @pytest.mark.parametrize("has_hydra", [False, True])
 def test_transforms_are_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_hydra: bool) -> None:
     monkeypatch.chdir(tmp_path)
     if has_hydra:
         (tmp_path / ".hydra").mkdir()
-    TRANSFORMS_REGISTRY["mine"] = LikeAlbumentations
+    TRANSFORMS_REGISTRY.update({"mine": LikeAlbumentations, "positional": WithToDict})
     try:
         files = save_transforms_as_files(
             {
@@ -162,10 +170,11 @@ def test_transforms_are_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, h
                 "transforms_train": {"name": "mine"},
                 "transforms_val": {"name": "norm_resize_albu", "args": {"im_size": 8}},
                 "transforms_torch": {"name": "norm_torch"},
+                "transforms_positional": {"name": "positional"},
             }
         )
     finally:
-        del TRANSFORMS_REGISTRY["mine"]
+        del TRANSFORMS_REGISTRY["mine"], TRANSFORMS_REGISTRY["positional"]
     assert [key for key, _ in files] == ["transforms_train", "transforms_val"]
     folder = tmp_path / ".hydra" if has_hydra else tmp_path
     assert sorted(path.name for path in folder.glob("*.yaml")) == ["transforms_train.yaml", "transforms_val.yaml"]
