@@ -35,6 +35,7 @@ class PackedStrings(Sequence[str]):
     def __init__(self, values: Any, name: str = "texts"):
         blocks, lengths = [], [np.zeros(1, dtype=np.int64)]
         for start in range(0, len(values), BLOCK):
+            # by position: before pandas 3 a plain slice of a Series with an index of floats goes by label
             rows = values.iloc[start : start + BLOCK] if hasattr(values, "iloc") else values[start : start + BLOCK]
             encoded = [_encode(value, start + i, name) for i, value in enumerate(rows)]
             lengths.append(np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded)))
