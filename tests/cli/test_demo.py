@@ -34,7 +34,8 @@ def test_figures_are_there_and_nothing_is_half_written(results):
         "random_queries.png",
     }
     for name in ("worst_queries.png", "random_queries.png"):
-        assert min(Image.open(results / name).size) > 200
+        with Image.open(results / name) as figure:
+            assert min(figure.size) > 200
 
 
 def test_weights_can_be_loaded(results):

@@ -42,7 +42,8 @@ def test_each_query_has_an_answer_in_another_family(root):
 def test_pictures_are_whole_letters(root):
     df_train, _ = get_glyphs_dataset(root, global_paths=True)
     for path in df_train["path"].sample(200, random_state=0):
-        pixels = np.asarray(Image.open(path))
+        with Image.open(path) as picture:
+            pixels = np.asarray(picture)
         assert pixels.shape == (SIDE, SIDE)
         assert pixels.min() < 100
 
