@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 
 from oml.const import MEAN, MEAN_CLIP, STD, STD_CLIP, TNormParam
 from oml.errors import check
-from oml.transforms.images.utils import to_rgb
+from oml.transforms.images.utils import is_rgb_array, to_rgb
 from oml.utils.images.images import TImage, square_pad
 
 TTransformsList = Sequence[Callable[..., Any]]
@@ -69,12 +69,12 @@ class FitAndNormalise:
         return {"im_size": self.im_size, "mean": list(self.mean), "std": list(self.std)}
 
     def _transform(self, image: TImage) -> Tensor:
-        pixels = np.array(to_rgb(image))
+        pixels = np.array(image if is_rgb_array(image) else to_rgb(image))
         if self.im_size is not None:
             pixels = square_pad(_resize_longest_side(pixels, self.im_size))
-        tensor = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+        tensor = torch.from_numpy(pixels).permute(2, 0, 1).contiguous().float().div_(255)
         mean, std = torch.tensor(self.mean).view(3, 1, 1), torch.tensor(self.std).view(3, 1, 1)
-        return ((tensor - mean) / std).contiguous()
+        return tensor.sub_(mean).div_(std)
 
 
 def get_normalisation_albu(mean: TNormParam = MEAN, std: TNormParam = STD) -> FitAndNormalise:

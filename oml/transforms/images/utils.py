@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from PIL import Image
@@ -65,6 +65,18 @@ def get_im_reader_for_transforms(transforms: TTransforms) -> TImReader:
     return imread_cv2 if is_called_by_keyword(transforms) else imread_pillow
 
 
+def is_rgb_array(image: object) -> TypeGuard[np.ndarray]:
+    """
+    Tell whether it is an array (H, W, 3) of uint8.
+
+    Example:
+        >>> is_rgb_array(np.zeros((2, 2, 3), dtype=np.uint8)), is_rgb_array(np.zeros((2, 2, 3)))
+        (True, False)
+
+    """
+    return isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+
+
 def to_rgb(image: TImage) -> Image.Image:
     """
     Give a PIL image of three channels.
@@ -78,8 +90,7 @@ def to_rgb(image: TImage) -> Image.Image:
 
     """
     if isinstance(image, np.ndarray):
-        is_picture = image.dtype == np.uint8 and (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3))
-        if not is_picture:
+        if not is_rgb_array(image) and not (image.dtype == np.uint8 and image.ndim == 2):
             raise InvalidInputError(
                 f"An array must be (H, W, 3) or (H, W) of uint8 to be a picture, got {image.dtype} {image.shape}."
             )

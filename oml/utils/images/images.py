@@ -64,7 +64,8 @@ def imread_pillow(im_src: TImSource) -> Image.Image:
     try:
         with Image.open(BytesIO(im_src) if isinstance(im_src, bytes) else im_src) as image:
             image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)
+            return _to_rgb(image)
     except _DECODER_ERRORS as error:
         raise OSError(f"cannot decode the picture: {error}") from error
 
@@ -83,7 +84,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if "transparency" in image.info:  # colours of a palette may carry alpha, which only RGBA can take over
         image = image.convert("RGBA")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def try_to_open_image(im_path: Path | str, f_imread: TImReader = imread_pillow) -> bool:
