@@ -6,21 +6,19 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from oml.functional.metrics import Hits
 from oml.interfaces.datasets import IBaseDataset, IQueryGalleryDataset
+from oml.retrieval.arrays import ResultArrays
 from oml.retrieval.checks import check_answers, check_ground_truth
 from oml.retrieval.from_datasets import find_between, find_within, get_sequence_from_dataset
 from oml.retrieval.ground_truth import GroundTruth
 from oml.retrieval.reading import read_answers, read_ground_truth, read_lengths
-from oml.retrieval.rows import PaddedRows
-from oml.retrieval.visualization import VisualizableResults
 
 __all__ = ["RetrievalResults", "get_sequence_from_dataset"]
 
 _N_SHOWN = 100
 
 
-class RetrievalResults(VisualizableResults):
+class RetrievalResults(ResultArrays):
     """
     The answers to each query, nearest first, and the galleries that are relevant to it, if known.
 
@@ -45,8 +43,6 @@ class RetrievalResults(VisualizableResults):
         (tensor([7, 3]), 2)
 
     """
-
-    _gts: GroundTruth | None
 
     def __init__(
         self, distances: Sequence[Tensor], retrieved_ids: Sequence[Tensor], gt_ids: Sequence[Tensor] | None = None
@@ -138,69 +134,6 @@ class RetrievalResults(VisualizableResults):
         )
         return cls._make(*answers, gts)
 
-    @property
-    def distances(self) -> PaddedRows:
-        """Distances of the answers of each query, ascending."""
-        return self._distances
-
-    @property
-    def retrieved_ids(self) -> PaddedRows:
-        """Positions of the answers among the galleries, nearest first, of each query."""
-        return self._ids
-
-    @property
-    def gt_ids(self) -> Sequence[Tensor] | None:
-        """Positions of the relevant galleries of each query, or None. Asking for them makes lists, which are kept."""
-        if self._gts is None:
-            return None
-        self._gts = self._gts.to_list()
-        return self._gts.rows
-
-    @property
-    def lengths(self) -> Tensor:
-        """Number of answers of each query, (Q,)."""
-        return self._lengths
-
-    @property
-    def n_retrieved_items(self) -> int:
-        """The largest number of answers of a query; a ValueError where there are no queries."""
-        if not len(self._lengths):
-            raise ValueError("There are no queries, so the number of retrieved items is not defined.")
-        return int(self._lengths.max())
-
-    def is_empty(self) -> bool:
-        """Tell whether no query has an answer."""
-        return not bool((self._lengths > 0).any())
-
-    def get_gt_ids(self, query: int) -> Tensor | None:
-        """Give the relevant galleries of one query, or None if unknown, without making the lists of all."""
-        return None if self._gts is None else self._gts.get(query)
-
-    def calc_hits(self, n_first: int | None = None) -> Hits:
-        """
-        Give what metrics are computed from.
-
-        Args:
-            n_first: look at so many first answers only.
-
-        Raises:
-            TypeError: it is not known what is relevant.
-
-        """
-        if self._gts is None:
-            raise TypeError(
-                "Metrics need ground truth, but these results have none (`gt_ids` is None). Make them from "
-                "a labelled dataset, or give `gt_ids` to RetrievalResults."
-            )
-        return Hits(self._gts.mark(self._ids.values[:, :n_first]), self._lengths, self._gts.count())
-
-    def deepcopy(self) -> RetrievalResults:
-        """Give a copy that shares no memory."""
-        gts = None if self._gts is None else self._gts.clone()
-        copy = RetrievalResults.__new__(RetrievalResults)
-        copy._assign(self._distances.values.clone(), self._ids.values.clone(), self._lengths, gts)
-        return copy
-
     def __str__(self) -> str:
         n = min(len(self._lengths), _N_SHOWN)
         gts = "are unknown." if self._gts is None else str([self._gts.get(i) for i in range(n)])
@@ -224,7 +157,3 @@ class RetrievalResults(VisualizableResults):
         self._assign(distances, ids, lengths, ground_truth)
         if ground_truth is not None:
             check_ground_truth(ground_truth.count(), len(lengths))
-
-    def _assign(self, distances: Tensor, ids: Tensor, lengths: Tensor, ground_truth: GroundTruth | None) -> None:
-        self._distances, self._ids = PaddedRows(distances, lengths), PaddedRows(ids, lengths)
-        self._lengths, self._gts = lengths, ground_truth

@@ -1,6 +1,7 @@
 """Rows of a padded array, seen as a sequence of tensors of different lengths."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import overload
 
 from torch import Tensor
@@ -28,10 +29,13 @@ class PaddedRows(Sequence[Tensor]):
     def __init__(self, values: Tensor, lengths: Tensor):
         self.values = values
         self.lengths = lengths
-        self._lengths = lengths.tolist()
+
+    @cached_property
+    def _lengths(self) -> list[int]:
+        return self.lengths.tolist()
 
     def __len__(self) -> int:
-        return len(self._lengths)
+        return len(self.lengths)
 
     @overload
     def __getitem__(self, item: int) -> Tensor: ...

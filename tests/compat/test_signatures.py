@@ -51,7 +51,6 @@ TO_COME = {
     "oml.registry.samplers",
     "oml.registry.schedulers",
     "oml.registry.show_registry",
-    "oml.retrieval.postprocessors",
     "oml.samplers.category_balance",
     "oml.samplers.distinct_category_balance",
     "oml.utils.audios",
