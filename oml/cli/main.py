@@ -1,6 +1,7 @@
 """The command `oml`: a table of commands, each of which lives in a module of its own and is loaded when called."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -19,6 +20,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     A command `x` is the module `oml.cli.x` with `add_arguments(parser)` and `run(arguments) -> int`.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    # Threads that spin while they wait halve the speed of training where another process wants a core (measured with
+    # two cores and a load of three); read when torch is loaded, so here.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     parser = argparse.ArgumentParser(prog="oml", description=oml.__doc__)
     parser.add_argument("--version", action="version", version=f"%(prog)s {oml.__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
