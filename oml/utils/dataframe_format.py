@@ -24,6 +24,7 @@ from oml.const import (
     LABELS_COLUMN,
     OBLIGATORY_COLUMNS,
     PATHS_COLUMN,
+    SEQUENCE_COLUMN,
     SPLIT_COLUMN,
     TEXTS_COLUMN,
     X1_COLUMN,
@@ -239,6 +240,13 @@ def _find_wrong_texts(df: pd.DataFrame, root: Path) -> Iterator[FormatViolation]
     yield from _describe(df, "text", [TEXTS_COLUMN], wrong, "must be a non-empty text.", "Fill or drop these rows.")
 
 
+def _find_missing_sequences(df: pd.DataFrame, root: Path) -> Iterator[FormatViolation]:
+    wrong = _is_in_split(df, VALIDATION) & df[SEQUENCE_COLUMN].isna().to_numpy()
+    text = "must not be empty in validation rows: they would count as one sequence, whose items do not find each other."
+    cure = "Name each such row's sequence; a row that belongs to none gets a name that no other row has."
+    yield from _describe(df, "sequence", [SEQUENCE_COLUMN], wrong, text, cure)
+
+
 def _find_ambiguous_categories(df: pd.DataFrame, root: Path) -> Iterator[FormatViolation]:
     pairs = df[[LABELS_COLUMN, CATEGORIES_COLUMN]].reset_index(drop=True).drop_duplicates()
     wrong = np.zeros(len(df), dtype=bool)
@@ -258,6 +266,7 @@ _RULES: tuple[tuple[Sequence[str], Callable[[pd.DataFrame, Path], Iterator[Forma
     ((PATHS_COLUMN,), _find_missing_files),
     ((), _find_wrong_bboxes),
     ((TEXTS_COLUMN,), _find_wrong_texts),
+    ((SPLIT_COLUMN, SEQUENCE_COLUMN), _find_missing_sequences),
     ((LABELS_COLUMN, CATEGORIES_COLUMN), _find_ambiguous_categories),
 )
 
@@ -278,4 +287,4 @@ def _to_floats(column: pd.Series) -> np.ndarray:
 
 
 def _is_there(root: Path, path: Any) -> bool:
-    return isinstance(path, (str, os.PathLike)) and str(path) != "" and os.path.exists(os.path.join(root, path))
+    return isinstance(path, (str, os.PathLike)) and os.path.isfile(os.path.join(root, path))

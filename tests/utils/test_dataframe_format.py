@@ -121,6 +121,13 @@ BROKEN: list[tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str, list[int]]]
     ),
     ("path", set_cells("path", [2], None), "'path'.*Wrong in 1 of 9", [2]),
     ("path", set_cells("path", [2], ""), r"'path'.*2 \(''\)", [2]),
+    ("path", set_cells("path", [2], "images"), r"'path'.*existing file.*2 \('images'\)", [2]),
+    (
+        "sequence",
+        set_cells("sequence", [0, 4, 6], None),
+        r"'sequence': must not be empty in validation.*Wrong in 2 of 9 rows.*4 \(.*, 6 \(.*a name that no other row has",
+        [4, 6],
+    ),
     (
         "bboxes",
         drop("x_1", "y_2"),
