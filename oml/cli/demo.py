@@ -43,6 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     from oml.utils.io import atomic_path
 
     check(arguments.epochs > 0, f"--epochs must be positive, got {arguments.epochs}.")
+    check(arguments.workers >= 0, f"--workers must not be negative, got {arguments.workers}.")
+    arguments.out.mkdir(parents=True, exist_ok=True)  # a place that cannot be written shows now, not after training
     started = perf_counter()
     print("Reading the glyphs; the first time they are drawn, which takes some seconds.")
     root = arguments.dataset_root or GLYPHS_DATASET_PATH

@@ -50,6 +50,18 @@ def test_wrong_epochs(capsys):
     assert "--epochs must be positive, got 0" in capsys.readouterr().err
 
 
+def test_negative_workers(capsys):
+    assert main(["demo", "--workers", "-1"]) == 1
+    assert "--workers must not be negative, got -1" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_said_before_training(capsys, tmp_path):
+    (tmp_path / "file").touch()
+    assert main(["demo", "--out", str(tmp_path / "file" / "demo"), "--dataset-root", str(tmp_path / "glyphs")]) == 1
+    assert str(tmp_path / "file") in capsys.readouterr().err
+    assert not (tmp_path / "glyphs").exists()
+
+
 def test_usage_names_the_commands(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--help"])
