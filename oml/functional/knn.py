@@ -220,7 +220,7 @@ def _as_lists(answers: Answers, labels: TKeys | None, keys: Sequence[TKeys]) -> 
 
 
 def _show_range(ids: Tensor) -> str:
-    return f"{int(ids.min())} to {int(ids.max())}"
+    return f"{int(ids.min())} to {int(ids.max())}" if len(ids) else "none"
 
 
 def _show_progress(n_queries: int, verbose: bool) -> AbstractContextManager[Callable[[int], object] | None]:
