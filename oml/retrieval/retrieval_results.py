@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from oml.functional.ragged import mask_lengths
 from oml.interfaces.datasets import IBaseDataset, IQueryGalleryDataset
 from oml.retrieval.arrays import ResultArrays
 from oml.retrieval.checks import check_answers, check_ground_truth
 from oml.retrieval.from_datasets import find_between, find_within, get_sequence_from_dataset
 from oml.retrieval.ground_truth import GroundTruth
 from oml.retrieval.reading import read_answers, read_ground_truth, read_lengths
+from oml.retrieval.storage import StoredResults, read_results, write_results
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["RetrievalResults", "get_sequence_from_dataset"]
 
@@ -133,6 +140,60 @@ class RetrievalResults(ResultArrays):
             embeddings_query, embeddings_gallery, dataset_query, dataset_gallery, n_items, verbose
         )
         return cls._make(*answers, gts)
+
+    @classmethod
+    def load(cls, path: Path | str) -> RetrievalResults:
+        """
+        Give the results that `save` has written. They stay in the file until looked at: it must not be changed or
+        shortened meanwhile. Writing into the results leaves the file as it is.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            UnreadableResultsError: (an InvalidInputError) the file is of another kind, cut off or damaged. The answers
+                themselves are not checked again.
+
+        """
+        results = cls.__new__(cls)
+        results._assign(*read_results(path))
+        return results
+
+    def save(self, path: Path | str) -> None:
+        """
+        Write the results, with what is relevant, to a file in the safetensors format, as a whole or not at all.
+
+        Args:
+            path: any name; a file that is there is replaced. Missing folders are made.
+
+        Example:
+            >>> import tempfile
+            >>> import torch
+            >>> rr = RetrievalResults([torch.tensor([0.5, 2.0])], [torch.tensor([7, 3])])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     rr.save(f"{folder}/rr.safetensors")
+            ...     RetrievalResults.load(f"{folder}/rr.safetensors") == rr
+            True
+
+        """
+        write_results(path, StoredResults(self.distances.values, self.retrieved_ids.values, self.lengths, self._gts))
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """
+        Give a table with a row per answer: `query_id`, `rank` (from 1), `retrieved_id`, `distance`, and `is_relevant`
+        where that is known.
+        """
+        import pandas as pd
+
+        is_answer = mask_lengths(self.lengths, self.retrieved_ids.values.shape[1])
+        rows, columns = is_answer.nonzero().unbind(1)
+        table = {
+            "query_id": rows,
+            "rank": columns + 1,
+            "retrieved_id": self.retrieved_ids.values[is_answer],
+            "distance": self.distances.values[is_answer],
+        }
+        if self._gts is not None:
+            table["is_relevant"] = self.calc_hits().is_hit[is_answer]
+        return pd.DataFrame({name: column.cpu().numpy() for name, column in table.items()})
 
     def __str__(self) -> str:
         n = min(len(self._lengths), _N_SHOWN)
