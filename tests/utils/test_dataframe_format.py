@@ -125,7 +125,7 @@ BROKEN: list[tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str, list[int]]]
     (
         "sequence",
         set_cells("sequence", [0, 4, 6], None),
-        r"'sequence': must not be empty in validation.*Wrong in 2 of 9 rows.*4 \(.*, 6 \(.*a name that no other row has",
+        r"'sequence': must not be empty in validation.*2 of 9 rows.*4 \(.*, 6 \(.*a name that no other row has",
         [4, 6],
     ),
     (
