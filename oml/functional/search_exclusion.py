@@ -30,31 +30,53 @@ class Exclusion:
                 f"got {len(query_keys)} and {len(gallery_keys)}.",
             )
         self.keys = [(q.to(device), g.to(device)) for q, g in keys]
+        # stable: the galleries of a key stay in the order of their ids
+        self.sorted = [g.sort(stable=True) for _, g in self.keys]
 
-    def hide(self, scores: Tensor, queries: Tensor, start: int) -> None:
+    def hide(self, scores: Tensor, queries: Tensor, start: int, value: float = torch.inf) -> None:
         """
-        Put infinity into the scores (q, g) of excluded pairs, in place.
+        Put the value into the scores (q, g) of excluded pairs, in place.
 
         Args:
             scores: of these queries with the galleries `start ... start + g`.
             queries: positions of the queries, (q,).
             start: position of the first gallery.
+            value: what to put.
 
         """
         for query_keys, gallery_keys in self.keys:
-            _hide_equal(scores, query_keys[queries], gallery_keys[start : start + scores.shape[1]])
+            is_same = query_keys[queries][:, None] == gallery_keys[start : start + scores.shape[1]]
+            scores.masked_fill_(is_same, value)
+
+    def list_pairs(self, queries: Tensor, max_pairs: int) -> "ExcludedPairs | None":
+        """Give what is excluded for these queries, or None if that is more than `max_pairs` pairs."""
+        rows, ids = [], []
+        for (query_keys, _), (sorted_keys, order) in zip(self.keys, self.sorted, strict=True):
+            wanted = query_keys[queries]
+            first = torch.searchsorted(sorted_keys, wanted)
+            n_equal = torch.searchsorted(sorted_keys, wanted, right=True) - first
+            max_pairs -= int(n_equal.sum())
+            if max_pairs < 0:
+                return None
+            new_rows, ranks = expand_counts(n_equal)
+            rows.append(new_rows)
+            ids.append(order[first[new_rows] + ranks])
+        return ExcludedPairs(torch.cat(rows), torch.cat(ids)) if rows else ExcludedPairs(queries[:0], queries[:0])
 
 
-def _hide_equal(scores: Tensor, query_keys: Tensor, gallery_keys: Tensor) -> None:
-    sorted_keys, order = gallery_keys.sort()
-    first = torch.searchsorted(sorted_keys, query_keys)
-    n_equal = torch.searchsorted(sorted_keys, query_keys, right=True) - first
-    n_pairs = int(n_equal.sum())
-    if n_pairs > scores.numel() // 16:  # a list of so many pairs would be larger than a mask
-        scores.masked_fill_(query_keys[:, None] == gallery_keys[None, :], torch.inf)
-    elif n_pairs:
-        rows, ranks = expand_counts(n_equal)
-        scores[rows, order[first[rows] + ranks]] = torch.inf
+class ExcludedPairs:
+    """The excluded pairs of a block of queries: row of the query, id of the gallery, in the order of the ids."""
+
+    def __init__(self, rows: Tensor, ids: Tensor):
+        self.ids, order = ids.sort()
+        self.rows = rows[order]
+
+    def hide(self, scores: Tensor, start: int, value: float) -> None:
+        """Put the value into the scores (q, g) of the excluded pairs, in place, the first gallery being `start`."""
+        ends = self.ids.new_tensor([start, start + scores.shape[1]])
+        first, last = torch.searchsorted(self.ids, ends).tolist()
+        if last > first:
+            scores[self.rows[first:last], self.ids[first:last] - start] = value
 
 
 def expand_counts(counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,36 +9,38 @@ from oml.errors import check
 
 _CPU_MEMORY = 256 * 2**20
 _CUDA_MEMORY = 2 * 2**30
-_QUERY_BLOCK, _GALLERY_BLOCK = 1024, 8192  # large enough for a fast product, small enough for caches
+# a product as large as the caches of a core; on a CUDA device as large as keeps it busy
+_CPU_BLOCK, _CUDA_BLOCK = (512, 2048), (1024, 8192)
+_DEPTH = 8  # products per block of galleries: what preparing them costs is spread over so many
 _BYTES_PER_PAIR = (
     26  # float32: score, a copy of crowded rows, mask, the positions of candidates at worst; with some room
 )
 # numbers compared at once from the vectors: what caches hold, what keeps a CUDA device busy
-_MIN_CHUNK, _CPU_CHUNK, _CUDA_CHUNK = 2**12, 2**16, 2**24
+_MIN_CHUNK, _CPU_CHUNK, _CUDA_CHUNK = 2**12, 2**17, 2**24
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes of the blocks: `queries` x `galleries` in the product, `chunk` numbers when distances are taken exactly."""
+    """
+    Sizes of the blocks: `queries` x `galleries` in a product, `depth` products of queries per block of galleries,
+    `chunk` numbers when distances are taken exactly.
+    """
 
     queries: int
     galleries: int
     chunk: int
+    depth: int = 1
 
-    def split_queries(self, n: int) -> Iterator[tuple[int, int]]:
-        """Give the ends of the blocks of queries."""
-        return ((start, min(start + self.queries, n)) for start in range(0, n, self.queries))
+    def split_queries(self, n: int, n_workers: int = 1) -> list[tuple[int, int]]:
+        """Give the ends of the blocks of queries, even ones, as many as workers at least."""
+        n_blocks = max(-(-n // (self.queries * self.depth)), min(n_workers, -(-n // self.queries)))
+        n_blocks = -(-n_blocks // n_workers) * n_workers if n_blocks > n_workers else n_blocks
+        size = max(1, -(-n // max(1, n_blocks)))
+        return [(start, min(start + size, n)) for start in range(0, n, size)]
 
-    def split_galleries(self, n: int, first: int) -> Iterator[tuple[int, int]]:
-        """
-        Give the ends of the blocks of galleries: `first` of them, then four times as many and so on up to the limit.
-
-        The first answers come cheaply out of a small block and rule out most of what follows.
-        """
-        start, size = 0, min(first, self.galleries)
-        while start < n:
-            yield start, min(start + size, n)
-            start, size = start + size, min(4 * size, self.galleries)
+    def split_galleries(self, n: int) -> Iterator[tuple[int, int]]:
+        """Give the ends of the blocks of galleries."""
+        return ((start, min(start + self.galleries, n)) for start in range(0, n, self.galleries))
 
 
 def get_default_memory(device: torch.device) -> int:
@@ -51,7 +53,14 @@ def get_default_memory(device: torch.device) -> int:
 
 
 def make_plan(
-    n_queries: int, n_galleries: int, dim: int, width: int, itemsize: int, max_memory: int, device: torch.device
+    n_queries: int,
+    n_galleries: int,
+    dim: int,
+    width: int,
+    itemsize: int,
+    max_memory: int,
+    device: torch.device,
+    n_workers: int = 1,
 ) -> Plan:
     """
     Give the largest blocks, up to a size after which products get no faster, that fit into `max_memory` bytes.
@@ -64,24 +73,30 @@ def make_plan(
         itemsize: bytes of a number in the product.
         max_memory: bytes.
         device: where the product is computed.
+        n_workers: how many blocks of queries are searched at the same time.
 
     Raises:
         InvalidInputError: not even a block of one query and one gallery fits; the message has the least that does.
 
     """
-    fixed = 8 * (n_queries + n_galleries)  # lengths of the vectors
-    queries, galleries = max(1, min(n_queries, _QUERY_BLOCK)), max(1, min(n_galleries, _GALLERY_BLOCK))
+    fixed = 16 * (n_queries + n_galleries) // n_workers  # lengths of the vectors, sorted keys
+    most_queries, most_galleries = _CUDA_BLOCK if device.type == "cuda" else _CPU_BLOCK
+    queries, galleries = max(1, min(n_queries, most_queries)), max(1, min(n_galleries, most_galleries))
     chunk = _CUDA_CHUNK if device.type == "cuda" else _CPU_CHUNK
+    depth = max(1, min(_DEPTH, -(-n_queries // (queries * n_workers))))
+    memory = max_memory // n_workers
 
     def calc_cost() -> int:
         pairs = queries * galleries * (_BYTES_PER_PAIR - 8 + 2 * itemsize)
-        blocks = 2 * (queries + galleries) * dim * itemsize
-        shortlist = queries * (width * 64 + 64)
+        blocks = (2 * galleries * dim + queries * depth * dim) * (itemsize + 8)
+        shortlist = queries * depth * (width * 24 + 64)
         return fixed + pairs + blocks + shortlist + max(chunk, dim) * 32
 
-    while calc_cost() > max_memory and (queries > 1 or galleries > 1 or chunk > _MIN_CHUNK):
-        if chunk > _MIN_CHUNK and chunk * 32 > max_memory // 8:
+    while calc_cost() > memory and (queries > 1 or galleries > 1 or chunk > _MIN_CHUNK or depth > 1):
+        if chunk > _MIN_CHUNK and chunk * 32 > memory // 8:
             chunk //= 2
+        elif depth > 1:
+            depth //= 2
         elif galleries >= queries and galleries > 1:
             galleries = (galleries + 1) // 2
         elif queries > 1:
@@ -89,7 +104,7 @@ def make_plan(
         else:
             chunk //= 2
     check(
-        calc_cost() <= max_memory,
-        f"`max_memory` is too small: the search needs at least {calc_cost()} bytes here, got {max_memory}.",
+        calc_cost() <= memory,
+        f"`max_memory` is too small: the search needs at least {calc_cost() * n_workers} bytes here, got {max_memory}.",
     )
-    return Plan(queries, galleries, chunk)
+    return Plan(queries, galleries, chunk, depth)

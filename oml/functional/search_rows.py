@@ -8,6 +8,7 @@ from oml.errors import check, show_some
 
 TMatrix = Tensor | np.ndarray
 _NORM_BLOCK = 2**18  # numbers squared at once
+_CENTRE_SAMPLE = 1024
 
 
 class Rows:
@@ -35,25 +36,42 @@ class Rows:
         self.dim = matrix.shape[1]
         self.device = matrix.device if isinstance(matrix, Tensor) else torch.device("cpu")
         self.dtype = torch.float64 if str(matrix.dtype).endswith("float64") else torch.float32
+        self.is_unit = False
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> "Rows":
-        """Choose where and in which dtype the blocks are given out; moves nothing yet."""
-        self.device, self.dtype = device, dtype
+    def to(self, device: torch.device, is_unit: bool = False) -> "Rows":
+        """Choose where the blocks are given out, and whether as unit vectors; moves nothing yet."""
+        self.device, self.is_unit = device, is_unit
         return self
 
-    def block(self, start: int, stop: int) -> Tensor:
-        """Give the rows from `start` to `stop`, (stop - start, D)."""
+    def block(self, start: int, stop: int, dtype: torch.dtype) -> Tensor:
+        """Give the rows from `start` to `stop`, (stop - start, D); not to be written to."""
         if self.rows is None:
-            return self._cast(self.matrix[self.start + start : self.start + stop])
-        return self._gather(self.rows[start:stop])
+            return self._cast(self.matrix[self.start + start : self.start + stop], dtype)
+        return self._gather(self.rows[start:stop], dtype)
 
-    def take(self, positions: Tensor) -> Tensor:
-        """Give the rows at these positions among the chosen ones, (len(positions), D)."""
-        return self._gather(positions + self.start if self.rows is None else self.rows[positions.to(self.rows.device)])
+    def take(self, positions: Tensor, dtype: torch.dtype) -> Tensor:
+        """Give the rows at these positions among the chosen ones, (len(positions), D); a copy."""
+        rows = positions + self.start if self.rows is None else self.rows[positions.to(self.rows.device)]
+        return self._gather(rows, dtype)
 
-    def calc_square_norms(self) -> Tensor:
+    def take_into(self, out: Tensor, positions: Tensor) -> None:
+        """Write the rows at these positions among the chosen ones into `out`, (len(positions), D), float64."""
+        if self.is_unit or not isinstance(self.matrix, Tensor):
+            out.copy_(self.take(positions, out.dtype))
+        else:  # widened as it is copied
+            rows = positions + self.start if self.rows is None else self.rows[positions.to(self.rows.device)]
+            out.copy_(self.matrix.index_select(0, rows.to(self.matrix.device)))
+
+    def calc_centre(self) -> Tensor:
+        """Give the mean of at most 1024 rows spread over the matrix, (D,), float64; zeros where there are none."""
+        if not self.n:
+            return torch.zeros(self.dim, dtype=torch.float64, device=self.device)
+        positions = torch.arange(0, self.n, max(1, self.n // _CENTRE_SAMPLE))[:_CENTRE_SAMPLE]
+        return self.take(positions, torch.float64).mean(0)
+
+    def calc_square_norms(self, centre: Tensor | None = None) -> Tensor:
         """
-        Give the squared lengths of all rows, (n,), summed in float64.
+        Give the squared lengths of all rows, less the centre (D,) if given, (n,), summed in float64.
 
         Raises:
             InvalidInputError: a row holds NaN or infinity, or numbers too large to be squared; the first rows are
@@ -63,29 +81,45 @@ class Rows:
         norms = torch.empty(self.n, dtype=torch.float64, device=self.device)
         step = max(1, _NORM_BLOCK // max(1, self.dim))
         for start in range(0, self.n, step):
-            block = self.block(start, min(start + step, self.n))  # may be the matrix itself: not to be written to
-            norms[start : start + len(block)] = block.double().square().sum(1)
+            block = self.block(start, min(start + step, self.n), torch.float64)
+            norms[start : start + len(block)] = (block if centre is None else block - centre).square().sum(1)
         bad = (~norms.isfinite()).nonzero()[:, 0]
         if len(bad):
-            bad = bad.cpu() + self.start if self.rows is None else self.rows[bad.to(self.rows.device)]
             check(
                 False,
                 f"`{self.name}` must be finite, but {len(bad)} row(s) hold NaN or infinite numbers: "
-                f"rows {show_some(bad.tolist())}. Look at the inputs of these "
+                f"rows {show_some(self._name_rows(bad))}. Look at the inputs of these "
                 "items, and at the model's weights if there are many.",
             )
         return norms
 
-    def _gather(self, ids: Tensor) -> Tensor:
-        if isinstance(self.matrix, Tensor):
-            return self._cast(self.matrix.index_select(0, ids.to(self.matrix.device)))
-        return self._cast(self.matrix[ids.cpu().numpy()])
+    def check_not_zero(self, norms: Tensor) -> None:
+        """Raise `InvalidInputError` that names the rows of length zero, which have no direction."""
+        zero = self._name_rows((norms == 0).nonzero()[:, 0])
+        check(
+            not zero,
+            f"`{self.name}` must hold no zero vectors for the metric 'cosine', but {len(zero)} row(s) are: "
+            f"rows {show_some(zero)}. Leave these items out, or search by 'l2'.",
+        )
 
-    def _cast(self, block: TMatrix) -> Tensor:
+    def _name_rows(self, positions: Tensor) -> list[int]:
+        named = positions.cpu() + self.start if self.rows is None else self.rows[positions.to(self.rows.device)]
+        return named.tolist()
+
+    def _gather(self, ids: Tensor, dtype: torch.dtype) -> Tensor:
+        if isinstance(self.matrix, Tensor):
+            return self._cast(self.matrix.index_select(0, ids.to(self.matrix.device)), dtype)
+        return self._cast(self.matrix[ids.cpu().numpy()], dtype)
+
+    def _cast(self, block: TMatrix, dtype: torch.dtype) -> Tensor:
         if not isinstance(block, Tensor):
             # a read-only file cannot back a tensor: its block is copied
             block = torch.from_numpy(np.array(block) if not block.flags.writeable else np.ascontiguousarray(block))
-        return block.to(self.device, self.dtype).contiguous()
+        if not self.is_unit:
+            return block.to(self.device, dtype).contiguous()
+        block = block.to(self.device, torch.float64)
+        unit: Tensor = block / torch.linalg.vector_norm(block, dim=1, keepdim=True)
+        return unit.to(dtype)
 
 
 def _is_range(rows: Tensor) -> bool:
