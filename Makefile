@@ -40,8 +40,8 @@ format: $(STAMP)  ## mend style
 bench: $(STAMP)  ## run the benchmarks; results go to benchmarks/results
 	for script in $(filter-out benchmarks/report.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
 
-pins: $(STAMP)  ## resolve the newest versions into constraints.txt
-	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra dev --no-annotate --no-header --output-file constraints.txt
+pins: $(STAMP)  ## resolve the newest versions for each Python and system into constraints.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 pyproject.toml --extra dev --no-annotate --no-header --output-file constraints.txt
 
 clean:  ## remove what was made here, .venv included
 	rm -rf .venv runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
