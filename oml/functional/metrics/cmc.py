@@ -11,10 +11,11 @@ def cmc_at(hits: Hits, top_k: Sequence[int]) -> list[Tensor]:
     """
     Give CMC@k of each query for each k, float32 (Q,): 1 if a relevant gallery is among its first k answers, else 0.
 
-    A query without answers scores 1 if nothing is relevant to it, else 0.
+    A query without answers scores 1 if nothing is relevant to it, else 0. This is also called hit rate, success, and
+    top-k or rank-k accuracy; papers on metric learning call it recall@k.
     """
     check_top_k(top_k)
-    return [hits.judge_empty((hits.count_first(k) > 0).float()) for k in top_k]
+    return [hits.judge_empty(n_found > 0) for n_found in hits.count_first(top_k)]
 
 
 def calc_cmc(

@@ -3,16 +3,20 @@ What retrieval metrics are computed from: which answers are relevant, how many t
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from oml.errors import check
-from oml.functional.ragged import concat_rows, pad_rows
+from oml.functional.metrics.hit_bytes import pack_bytes, sum_weights
+from oml.functional.ragged import concat_rows, mask_lengths, pad_rows
 
 
-class Hits(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Hits:
     """
     The answers to Q queries as a metric sees them.
 
@@ -41,19 +45,40 @@ class Hits(NamedTuple):
             f"`gt_tops` and `n_gts` must have one value per query, got {len(gt_tops)} and {len(n_gts)}.",
         )
         rows = concat_rows(gt_tops, "gt_tops", torch.bool)
-        return cls(pad_rows(rows, False), rows.lengths, torch.as_tensor(n_gts, device=rows.values.device))
+        return cls(pad_rows(rows, False), rows.lengths, torch.as_tensor(n_gts, dtype=torch.int64, device=rows.values.device))
 
-    def count_first(self, k: int) -> Tensor:
-        """Give the number of hits among the first k answers, float32 (Q,)."""
-        return self.is_hit[:, :k].float().sum(1)
+    @cached_property
+    def codes(self) -> np.ndarray:
+        """`is_hit` as bytes of eight answers, uint8 (ceil(K / 8), Q); made once."""
+        return pack_bytes(self.is_hit)
 
-    def judge_empty(self, values: Tensor) -> Tensor:
+    @cached_property
+    def n_relevant(self) -> np.ndarray:
+        """`n_gts` as an array, (Q,)."""
+        return self.n_gts.cpu().numpy()
+
+    @cached_property
+    def n_answers(self) -> np.ndarray:
+        """`lengths` as an array, (Q,)."""
+        return self.lengths.cpu().numpy()
+
+    def count_first(self, top_k: Sequence[int]) -> list[np.ndarray]:
+        """Give the number of hits among the first k answers of each query, float64 (Q,), for each k."""
+        return sum_weights(self.codes, np.ones(8 * len(self.codes)), top_k)
+
+    def keep_first_r(self) -> "Hits":
+        """Give the same with the hits beyond rank R taken away, R being the number of relevant galleries of a query."""
+        width = min(self.is_hit.shape[1], int(self.n_gts.max()) if len(self.n_gts) else 0)
+        return Hits(self.is_hit[:, :width] & mask_lengths(self.n_gts, width), self.lengths, self.n_gts)
+
+    def judge_empty(self, values: np.ndarray) -> Tensor:
         """
-        Give the values (Q,) with the rule for queries without answers applied.
+        Give the values (Q,), as a float32 tensor, with the rule for queries without answers applied.
 
         No answer is right (1) if nothing is relevant and wrong (0) otherwise.
         """
-        return torch.where(self.lengths == 0, (self.n_gts == 0).to(values), values)
+        judged = np.where(self.n_answers == 0, self.n_relevant == 0, values).astype(np.float32)
+        return torch.from_numpy(judged).to(self.is_hit.device)
 
 
 def check_top_k(top_k: Sequence[int]) -> None:

@@ -1,10 +1,10 @@
 """MAP@R: average precision over as many answers as there are relevant galleries."""
 
-import torch
+import numpy as np
 from torch import Tensor
 
+from oml.functional.metrics.hit_bytes import sum_precisions
 from oml.functional.metrics.hits import Hits
-from oml.functional.metrics.mean_average_precision import calc_precision_gains
 
 
 def map_at_r(hits: Hits) -> Tensor:
@@ -19,12 +19,11 @@ def map_at_r(hits: Hits) -> Tensor:
     0.
 
     Example:
+        >>> import torch
         >>> map_at_r(Hits.from_rows([torch.tensor([True, False, True])], n_gts=[2]))
         tensor([0.5000])
 
     """
-    is_hit = hits.is_hit[:, : int(hits.n_gts.max()) if len(hits.n_gts) else 0]
-    _, gains = calc_precision_gains(is_hit)
-    ranks = torch.arange(1, is_hit.shape[1] + 1, device=is_hit.device)
-    total = gains.mul_(ranks <= hits.n_gts[:, None]).sum(1)
-    return hits.judge_empty(total / hits.n_gts.clamp(min=1))
+    first = hits.keep_first_r()
+    _, total = sum_precisions(first.codes, (max(1, first.is_hit.shape[1]),))[0]
+    return hits.judge_empty(total / np.maximum(hits.n_relevant, 1))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from oml.functional.metrics.hits import Hits, check_top_k
@@ -13,16 +13,17 @@ def precision_at(hits: Hits, top_k: Sequence[int]) -> list[Tensor]:
     Give precision@k of each query for each k, float32 (Q,): hits among the first k', divided by min(n_gt, k').
 
     Here k' is the lower of k and the number of answers, so a perfect model scores 1 also where less than k are
-    relevant. This is Open Metric Learning's definition; the standard one divides by k.
+    relevant. This is Open Metric Learning's definition; the standard one divides by k, see
+    `precision_standard_at`.
 
     A query without answers scores 1 if nothing is relevant to it, else 0. One with answers and nothing relevant scores
     0.
     """
     check_top_k(top_k)
     values = []
-    for k in top_k:
-        n_possible = torch.minimum(hits.n_gts, hits.lengths.clamp(max=k))
-        values.append(hits.judge_empty(hits.count_first(k) / n_possible.clamp(min=1)))
+    for k, n_found in zip(top_k, hits.count_first(top_k), strict=True):
+        n_possible = np.minimum(hits.n_relevant, np.minimum(hits.n_answers, k))
+        values.append(hits.judge_empty(n_found / np.maximum(n_possible, 1)))
     return values
 
 
@@ -43,6 +44,7 @@ def calc_precision(
         InvalidInputError: the numbers of queries differ.
 
     Example:
+        >>> import torch
         >>> calc_precision([torch.tensor([True, False, True])], n_gts=[2], top_k=(1, 2, 3))
         [tensor([1.]), tensor([0.5000]), tensor([1.])]
 

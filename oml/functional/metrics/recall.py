@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from torch import Tensor
 
 from oml.functional.metrics.hits import Hits, check_top_k
@@ -23,4 +24,4 @@ def recall_at(hits: Hits, top_k: Sequence[int]) -> list[Tensor]:
 
     """
     check_top_k(top_k)
-    return [hits.judge_empty(hits.count_first(k) / hits.n_gts.clamp(min=1)) for k in top_k]
+    return [hits.judge_empty(n_found / np.maximum(hits.n_relevant, 1)) for n_found in hits.count_first(top_k)]

@@ -16,7 +16,7 @@ from oml.functional.metrics.reduction import (
     TMetricsDict,
     reduce_metrics,
     split_by_category,
-    take_unreduced_metrics_by_mask,
+    take_items,
 )
 from oml.functional.ragged import concat_rows, pad_rows
 from oml.functional.relevance import is_listed
@@ -103,5 +103,5 @@ def group_metrics(
     if categories is None:
         return finish(metrics)
     groups = split_by_category(categories, n_items)
-    parts = {category: take_unreduced_metrics_by_mask(metrics, mask) for category, mask in groups.items()}
+    parts = {category: take_items(metrics, ids) for category, ids in groups.items()}
     return {OVERALL_CATEGORIES_KEY: finish(metrics)} | {category: finish(part) for category, part in parts.items()}

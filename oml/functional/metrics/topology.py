@@ -35,7 +35,7 @@ def calc_topological_metrics(
     if categories is None:
         return overall
     groups = split_by_category(categories, len(embeddings))
-    of_groups = {c: _calc(embeddings[mask.to(embeddings.device)], pcf_variance) for c, mask in groups.items()}
+    of_groups = {c: _calc(embeddings[ids.to(embeddings.device)], pcf_variance) for c, ids in groups.items()}
     return {OVERALL_CATEGORIES_KEY: overall} | of_groups
 
 
