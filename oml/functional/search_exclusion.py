@@ -63,6 +63,21 @@ class Exclusion:
             ids.append(order[first[new_rows] + ranks])
         return ExcludedPairs(torch.cat(rows), torch.cat(ids)) if rows else ExcludedPairs(queries[:0], queries[:0])
 
+    def count(self, queries: Tensor) -> Tensor:
+        """Give how many galleries are excluded for these queries, one of several keys counted several times, (q,)."""
+        counts = torch.zeros(len(queries), dtype=torch.int64, device=queries.device)
+        for (query_keys, _), (sorted_keys, _) in zip(self.keys, self.sorted, strict=True):
+            wanted = query_keys[queries]
+            counts += torch.searchsorted(sorted_keys, wanted, right=True) - torch.searchsorted(sorted_keys, wanted)
+        return counts
+
+    def mark(self, ids: Tensor, queries: Tensor) -> Tensor:
+        """Tell which of the answers (q, k) of these queries, (q,), are excluded; negative ids are not."""
+        marks = torch.zeros_like(ids, dtype=torch.bool)
+        for query_keys, gallery_keys in self.keys:
+            marks |= gallery_keys[ids.clamp(min=0)] == query_keys[queries][:, None]
+        return marks & (ids >= 0)
+
 
 class ExcludedPairs:
     """The excluded pairs of a block of queries: row of the query, id of the gallery, in the order of the ids."""
