@@ -5,11 +5,14 @@ from oml.metrics.embeddings import (
     calc_topological_metrics,
 )
 from oml.metrics.evaluation import evaluate
+from oml.metrics.verification import VerificationMetrics, calc_verification_metrics
 
 __all__ = [
     "EmbeddingMetrics",
+    "VerificationMetrics",
     "calc_fnmr_at_fmr_rr",
     "calc_retrieval_metrics_rr",
     "calc_topological_metrics",
+    "calc_verification_metrics",
     "evaluate",
 ]
