@@ -27,6 +27,7 @@ from oml.interfaces.metrics import IMetricVisualisable, TIndices
 from oml.interfaces.retrieval import IRetrievalPostprocessor
 from oml.metrics.accumulation import Accumulator
 from oml.metrics.of_results import calc_fnmr_at_fmr_rr, calc_retrieval_metrics_rr
+from oml.metrics.verification import calc_fnmr_at_fmr_of_dataset
 from oml.metrics.worst_queries import find_worst_queries, pick_metrics_to_draw, read_categories
 from oml.retrieval import RetrievalResults
 
@@ -51,7 +52,8 @@ class EmbeddingMetrics(IMetricVisualisable):
         precision_top_k: likewise of precision.
         map_top_k: likewise of MAP.
         fmr_vals: false match rates at which the false non-match rate is measured, over all pairs of a query and a
-            gallery.
+            gallery. They are compared in blocks, and never kept all at once if there are too many of them, unless there
+            is a postprocessor: its results then have to hold all galleries.
         pcf_variance: shares of variance for PCF.
         postprocessor: changes the results before they are measured. Its `process` gets, beside the results, `dataset`
             and `embeddings` if it has such parameters.
@@ -187,7 +189,11 @@ class EmbeddingMetrics(IMetricVisualisable):
         if names is None:
             retrieval, topology = {OVERALL_CATEGORIES_KEY: retrieval}, {OVERALL_CATEGORIES_KEY: topology}
         found = {category: {**retrieval.get(category, {}), **topology[category]} for category in topology}
-        found[OVERALL_CATEGORIES_KEY] |= calc_fnmr_at_fmr_rr(results, self.fmr_vals)
+        found[OVERALL_CATEGORIES_KEY] |= (
+            calc_fnmr_at_fmr_of_dataset(embeddings, dataset, self.fmr_vals)
+            if self.postprocessor is None
+            else calc_fnmr_at_fmr_rr(results, self.fmr_vals)  # whatever the postprocessor made of the distances
+        )
         if self.return_only_overall_category:
             found = {OVERALL_CATEGORIES_KEY: found[OVERALL_CATEGORIES_KEY]}
         self.retrieval_results, self._query_categories = results, of_queries
@@ -281,10 +287,8 @@ class EmbeddingMetrics(IMetricVisualisable):
         """Give how many answers per query the metrics and the postprocessor look at."""
         n_galleries = len(self._get_dataset().get_gallery_ids())
         depths = [1, *chain(self.cmc_top_k, self.precision_top_k, self.map_top_k)]
-        if len(self.fmr_vals):
-            depths.append(n_galleries)
         if self.postprocessor is not None:
-            depths.append(getattr(self.postprocessor, "top_n", n_galleries))
+            depths.append(n_galleries if len(self.fmr_vals) else getattr(self.postprocessor, "top_n", n_galleries))
         return max(depths)
 
     def _get_extra_arguments(self, embeddings: Tensor) -> dict[str, Any]:

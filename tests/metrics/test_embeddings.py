@@ -9,7 +9,12 @@ from torch.utils.data import DataLoader
 
 from oml.errors import InvalidInputError
 from oml.interfaces.retrieval import IRetrievalPostprocessor
-from oml.metrics import EmbeddingMetrics, calc_retrieval_metrics_rr, calc_topological_metrics
+from oml.metrics import (
+    EmbeddingMetrics,
+    calc_fnmr_at_fmr_rr,
+    calc_retrieval_metrics_rr,
+    calc_topological_metrics,
+)
 from oml.retrieval import RetrievalResults
 from tests.retrieval.datasets import LabelledSplit, PicturedSplit
 
@@ -227,6 +232,34 @@ def test_figures(embeddings, settings, titles):
 def test_not_ready_to_visualize():
     assert not EmbeddingMetrics(make_dataset()).ready_to_visualize()
     assert not EmbeddingMetrics(None).ready_to_visualize()
+
+
+@pytest.mark.filterwarnings("ignore:`fmr_vals` makes EmbeddingMetrics")
+def test_fnmr_over_all_pairs_without_all_answers(embeddings):
+    dataset = make_dataset(categories=True)
+    metric = EmbeddingMetrics(dataset, (1,), (), (), fmr_vals=(0.1, 0.5))
+    found = run(metric, embeddings)
+    everything = RetrievalResults.from_embeddings(embeddings, dataset, len(GALLERIES))
+    assert_equal({"fnmr@fmr": found["OVERALL"]["fnmr@fmr"]}, calc_fnmr_at_fmr_rr(everything, (0.1, 0.5)))
+    assert [name for name, values in found.items() if "fnmr@fmr" in values] == ["OVERALL"]
+    assert metric.retrieval_results.n_retrieved_items == 1
+
+    class Halving(Plain):
+        top_n = 1
+
+        def process(self, rr):
+            return RetrievalResults([d * 0.5 for d in rr.distances], list(rr.retrieved_ids), rr.gt_ids)
+
+    metric = EmbeddingMetrics(dataset, (1,), (), (), fmr_vals=(0.1, 0.5), postprocessor=Halving())
+    assert_equal(run(metric, embeddings)["OVERALL"]["fnmr@fmr"], found["OVERALL"]["fnmr@fmr"])
+    assert metric.retrieval_results.n_retrieved_items > 20
+
+
+@pytest.mark.filterwarnings("ignore:`fmr_vals` makes EmbeddingMetrics")
+def test_fnmr_without_pairs_of_both_kinds():
+    metric = EmbeddingMetrics(LabelledSplit([3, 3], [0, 1], [0, 1]), fmr_vals=(0.1,))
+    with pytest.raises(ValueError, match="pairs that match and pairs that do not, got 1 and 0"):
+        run(metric, torch.eye(2))
 
 
 def test_fmr_vals_are_warned_about():
