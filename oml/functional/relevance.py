@@ -10,6 +10,7 @@ from oml.functional.ragged import Ragged
 from oml.functional.search_exclusion import TKeys, expand_counts
 
 _BLOCK = 2**22  # answers compared at once
+_LARGEST_CODE = 2**62  # numbers made of two keys must stay below it
 
 
 def count_relevant(labels_query: Tensor, labels_gallery: Tensor, exclude: Sequence[TKeys] = ()) -> Tensor:
@@ -69,7 +70,11 @@ def is_relevant(ids: Tensor, labels_query: Tensor, labels_gallery: Tensor, exclu
     step = max(1, _BLOCK // max(1, ids.shape[1]))
     for start in range(0, len(ids) if len(labels_gallery) else 0, step):
         part = slice(start, start + step)
-        hits[part] = (labels_gallery[ids[part].clamp(min=0)] == labels_query[part, None]) & (ids[part] >= 0)
+        answers = ids[part]
+        if bool((answers < 0).any()):
+            hits[part] = (labels_gallery[answers.clamp(min=0)] == labels_query[part, None]) & (answers >= 0)
+        else:
+            hits[part] = labels_gallery[answers] == labels_query[part, None]
         rows, columns = hits[part].nonzero().unbind(1)
         for query_keys, gallery_keys in exclude:  # hits are few: the keys of the rest need not be compared
             is_same = query_keys[part][rows] == gallery_keys[ids[part][rows, columns]]
@@ -105,9 +110,17 @@ def is_listed(ids: Tensor, relevant: Ragged) -> Tensor:
 def _count_equal(columns: Sequence[TKeys]) -> Tensor:
     """Give how many galleries agree with each query in all these columns, (Q,)."""
     n_queries = len(columns[0][0])
-    codes = torch.zeros(n_queries + len(columns[0][1]), dtype=torch.int64, device=columns[0][0].device)
-    for query_keys, gallery_keys in columns:
-        values, inverse = torch.unique(torch.cat([query_keys, gallery_keys]), return_inverse=True)
-        codes = torch.unique(codes * len(values) + inverse, return_inverse=True)[1]
-    n_codes = int(codes.max()) + 1 if len(codes) else 0
-    return torch.bincount(codes[n_queries:], minlength=n_codes)[codes[:n_queries]]
+    joined = [torch.cat([query_keys, gallery_keys]).long() for query_keys, gallery_keys in columns]
+    if not len(joined[0]):
+        return joined[0]
+    codes = joined[0] - joined[0].min()
+    for keys in joined[1:]:
+        keys = keys - keys.min()
+        if int(codes.max() + 1) * int(keys.max() + 1) >= _LARGEST_CODE:
+            codes, keys = (torch.unique(x, return_inverse=True)[1] for x in (codes, keys))
+        codes = codes * (keys.max() + 1) + keys
+    if int(codes.max()) < 4 * len(codes):
+        return torch.bincount(codes[n_queries:], minlength=int(codes.max()) + 1)[codes[:n_queries]]
+    wanted, known = codes[:n_queries], codes[n_queries:].sort().values
+    first = torch.searchsorted(known, wanted)
+    return torch.searchsorted(known, wanted, right=True) - first

@@ -62,6 +62,10 @@ class LabelGroundTruth:
 
     def count(self) -> Tensor:
         """Give the number of relevant galleries of each query, (Q,)."""
+        return self._counts
+
+    @cached_property
+    def _counts(self) -> Tensor:
         return count_relevant(self.labels_query, self.labels_gallery, self.exclude)
 
     def mark(self, ids: Tensor) -> Tensor:

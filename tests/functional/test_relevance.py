@@ -44,3 +44,12 @@ def test_lists_need_no_order():
 def test_rows_must_be_flat():
     with pytest.raises(ValueError, match="`x` must hold 1-D tensors, but those at positions 1 have another shape"):
         concat_rows([torch.zeros(2), torch.zeros(2, 1)], "x")
+
+
+def test_counting_with_keys_far_apart():
+    """Numbers made of two such keys do not fit into 64 bits, so they are numbered anew."""
+    far = 2**61
+    labels = torch.tensor([0, far, far, far]), torch.tensor([far, far, 0])
+    keys = torch.tensor([-far, 5, far, 7]), torch.tensor([far, 5, 5])
+    assert count_relevant(*labels).tolist() == [1, 2, 2, 2]
+    assert count_relevant(*labels, exclude=[keys]).tolist() == [1, 1, 1, 2]
