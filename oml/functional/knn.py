@@ -13,6 +13,7 @@ from oml.errors import check
 from oml.functional.relevance import list_relevant
 from oml.functional.search import Answers, search
 from oml.functional.search_exclusion import TKeys
+from oml.functional.search_metric import TMetric
 from oml.functional.search_rows import TMatrix
 
 TKnn = tuple[list[Tensor], list[Tensor], list[Tensor] | None]
@@ -136,10 +137,12 @@ def search_within(
     labels_gt: Tensor | np.ndarray | None = None,
     bs: int = BS_KNN,
     verbose: bool = False,
+    metric: TMetric = "l2",
+    max_memory: int | None = None,
 ) -> tuple[Answers, TKeys | None, list[TKeys]]:
     """
-    Do what `batched_knn` does, giving arrays: the answers, the labels of both sides and the keys of what was
-    excluded.
+    Do what `batched_knn` does, giving arrays: the answers, the labels of both sides and the keys of what was excluded;
+    `metric` and `max_memory` as in `search`.
     """
     check(top_n >= 1, f"`top_n` must be at least 1, got {top_n}.")
     n = len(embeddings)
@@ -163,6 +166,8 @@ def search_within(
             query_rows=ids_query,
             gallery_rows=ids_gallery,
             exclude=keys,
+            metric=metric,
+            max_memory=max_memory,
             max_query_block=bs,
             on_progress=on_progress,
         )
@@ -178,10 +183,12 @@ def search_between(
     sequence_ids: tuple[Any, Any] = (None, None),
     bs: int = BS_KNN,
     verbose: bool = False,
+    metric: TMetric = "l2",
+    max_memory: int | None = None,
 ) -> tuple[Answers, TKeys | None, list[TKeys]]:
     """
     Do what `batched_knn_qg` does, giving arrays: the answers, the labels of both sides and the keys of what was
-    excluded.
+    excluded; `metric` and `max_memory` as in `search`.
     """
     check(top_n >= 1, f"`top_n` must be at least 1, got {top_n}.")
     sizes = len(embeddings_query), len(embeddings_gallery)
@@ -196,7 +203,14 @@ def search_between(
     keys = [known[name] for name in ("ids", "sequence_ids") if name in known]
     with _show_progress(sizes[0], verbose) as on_progress:
         answers = search(
-            embeddings_query, embeddings_gallery, top_n, exclude=keys, max_query_block=bs, on_progress=on_progress
+            embeddings_query,
+            embeddings_gallery,
+            top_n,
+            exclude=keys,
+            metric=metric,
+            max_memory=max_memory,
+            max_query_block=bs,
+            on_progress=on_progress,
         )
     return answers, known.get("labels"), keys
 

@@ -3,7 +3,15 @@ import pytest
 import torch
 
 from oml.errors import InvalidInputError
-from oml.functional.knn import batched_knn, batched_knn_qg, check_both_are_nones_or_not_nones, check_len_and_ndim
+from oml.functional.knn import (
+    batched_knn,
+    batched_knn_qg,
+    check_both_are_nones_or_not_nones,
+    check_len_and_ndim,
+    search_between,
+    search_within,
+)
+from oml.functional.search import search
 from tests.reference.knn import find_nearest, find_relevant
 
 
@@ -63,6 +71,20 @@ def test_queries_end_with_different_numbers_of_answers():
 def test_empty_gallery():
     distances, ids, gts = batched_knn_qg(torch.zeros(2, 1), torch.zeros(0, 1), 3, torch.arange(2), torch.arange(0))
     assert to_lists(distances) == to_lists(ids) == to_lists(gts) == [[], []]
+
+
+def test_other_metrics_and_memory_reach_the_search(generator):
+    x = torch.randn(20, 4, generator=generator)
+    ids = torch.arange(20)
+    expected = search(x, x, 3, metric="cosine", exclude=[(ids, ids)])
+    within, *_ = search_within(x, ids, ids, 3, metric="cosine")
+    between, *_ = search_between(x, x, 3, ids=(ids, ids), metric="cosine")
+    for answers in (within, between):
+        assert all(torch.equal(a, b) for a, b in zip(expected, answers, strict=True))
+    with pytest.raises(InvalidInputError, match="`max_memory` is too small"):
+        search_within(x, ids, ids, 3, max_memory=10)
+    with pytest.raises(InvalidInputError, match="`max_memory` is too small"):
+        search_between(x, x, 3, max_memory=10)
 
 
 def test_verbose_shows_progress(capsys):

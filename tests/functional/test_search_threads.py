@@ -1,3 +1,7 @@
+import subprocess
+import sys
+
+import numpy as np
 import pytest
 import torch
 
@@ -35,3 +39,30 @@ def test_errors_in_threads_come_out(generator, monkeypatch):
 def test_products_are_the_same(product, n_queries, n_galleries, dim, generator):
     q, g = torch.randn(n_queries, dim, generator=generator), torch.randn(n_galleries, dim, generator=generator)
     torch.testing.assert_close(product(q, g, torch.empty(n_queries, n_galleries)), q @ g.T, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_memory_mapped_gallery_within_the_budget(tmp_path):
+    """Tracked by what the process holds of its own, which pages of mapped files are not part of."""
+    n, budget = 200_000, 60 * 2**20
+    galleries = np.memmap(tmp_path / "galleries", dtype=np.float32, mode="w+", shape=(n, 128))
+    generator = np.random.default_rng(0)
+    for start in range(0, n, 20_000):
+        galleries[start : start + 20_000] = generator.standard_normal((20_000, 128), np.float32)
+    galleries.flush()
+    script = (
+        "import sys, resource, numpy as np, torch\n"
+        "from oml.functional.search import search\n"
+        "x = np.memmap(sys.argv[1], dtype=np.float32, mode='r', shape=(200_000, 128))\n"
+        "search(torch.randn(600, 128), torch.randn(600, 128), 10)\n"
+        "queries = torch.from_numpy(np.array(x[:1000]))\n"
+        "own = lambda: int(open('/proc/self/status').read().split('RssAnon:')[1].split()[0]) * 1024\n"
+        "before, peak = own(), []\n"
+        "answers = search(queries, x, 10, max_memory=int(sys.argv[2]), max_query_block=64,\n"
+        "    on_progress=lambda _: peak.append(own()))\n"
+        "assert answers.ids[:, 0].tolist() == list(range(1000)), answers.ids[:5]\n"
+        "print(max(peak) - before)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "galleries"), str(budget)]
+    grown = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert grown < budget
