@@ -45,7 +45,8 @@ class Hits:
             f"`gt_tops` and `n_gts` must have one value per query, got {len(gt_tops)} and {len(n_gts)}.",
         )
         rows = concat_rows(gt_tops, "gt_tops", torch.bool)
-        return cls(pad_rows(rows, False), rows.lengths, torch.as_tensor(n_gts, dtype=torch.int64, device=rows.values.device))
+        n_relevant = torch.as_tensor(n_gts, dtype=torch.int64, device=rows.values.device)
+        return cls(pad_rows(rows, False), rows.lengths, n_relevant)
 
     @cached_property
     def codes(self) -> np.ndarray:
