@@ -2,34 +2,37 @@
 Exact search of the k nearest galleries of each query, in blocks, within a memory budget.
 
 A product in the blocks gives scores with a known bound of their error. All that the bound leaves possible as an answer
-is compared again by distances taken from the vectors, so that the answers depend neither on the sizes of blocks nor on
-threads, and identical vectors are at distance 0. Queries that have more in doubt than there is room for, because of
-many equal or nearly equal distances, are searched again by `search_exactly`.
+is compared again by distances taken from the vectors, so that the answers depend neither on the product, nor on the
+sizes of blocks, nor on threads, and identical vectors are at distance 0. That leaves the product free to be coarse:
+where the processor has units for bfloat16, it is taken in that. Queries that have more in doubt than there is room for,
+because of many equal or nearly equal distances, are searched again by the next finer product, at last by
+`search_exactly`.
 
 On a CPU each thread searches blocks of queries of its own: nothing waits for anything, as it would inside a product
 that is shared by threads.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from oml.errors import check
-from oml.functional.search_candidates import Candidates, get_capacity
 from oml.functional.search_exact import NO_ID as NO_ID
-from oml.functional.search_exact import calc_values, search_exactly, sort_answers
 from oml.functional.search_exclusion import Exclusion, TKeys
 from oml.functional.search_metric import Metric, TMetric, get_metric
-from oml.functional.search_plan import Plan, get_default_memory, make_plan
-from oml.functional.search_product import TProduct, calc_score_error, extend_galleries, extend_queries, get_product
+from oml.functional.search_plan import get_default_memory
+from oml.functional.search_product import Product, get_products
 from oml.functional.search_rows import Rows, TMatrix
-from oml.functional.search_threads import get_n_workers, run_in_threads
+from oml.functional.search_scores import make_scorer
+from oml.functional.search_task import SearchTask
+from oml.functional.search_threads import LEAST_WORK, get_n_workers
 
 _LARGEST_SQUARE = 1e36  # squares beyond it overflow in float32
-_MAX_EXCLUDED = 64  # pairs listed per query; beyond, all keys are compared
+# with few features the product is not what takes the time, and much is near; beyond the squares, parts of vectors may
+# vanish in bfloat16
+_MIN_COARSE_DIM, _COARSE_SQUARES = 64, (1e-20, 1e20)
 
 
 class Answers(NamedTuple):
@@ -96,16 +99,23 @@ def search(
     exclusion = Exclusion(exclude, q.n, g.n, device)
     memory = get_default_memory(device) if max_memory is None else max_memory
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
-        task = _prepare(q.to(device), g.to(device), chosen, dtype, k, exclusion, memory)
+        task = _prepare(q.to(device), g.to(device), chosen, dtype, k, exclusion, memory, max_query_block)
         if k and q.n:
-            task.run(distances, ids, max_query_block, on_progress or (lambda _: None))
+            task.run(distances, ids, on_progress or (lambda _: None))
     return Answers(distances, ids, (ids != NO_ID).sum(1))
 
 
 def _prepare(
-    queries: Rows, galleries: Rows, metric: Metric, dtype: torch.dtype, k: int, exclusion: Exclusion, memory: int
-) -> "_Task":
-    """Check the vectors, and choose what they are centred by and what the product is computed in."""
+    queries: Rows,
+    galleries: Rows,
+    metric: Metric,
+    dtype: torch.dtype,
+    k: int,
+    exclusion: Exclusion,
+    memory: int,
+    max_query_block: int | None,
+) -> SearchTask:
+    """Check the vectors, and choose what they are centred by and which products propose the candidates."""
     if metric.is_unit:
         for rows in (queries, galleries):
             rows.check_not_zero(rows.calc_square_norms())
@@ -114,96 +124,18 @@ def _prepare(
     if not metric.is_product:
         # far from the origin distances drown in the rounding of a product: it is taken about the middle
         centre = galleries.calc_centre().to(dtype).nan_to_num(0.0, 0.0, 0.0)
-    query_norms, gallery_norms = queries.calc_square_norms(centre), galleries.calc_square_norms(centre)
-    largest = gallery_norms.max() if galleries.n else query_norms.new_zeros(())
-    overflows = float((query_norms.max() if queries.n else 0.0) + largest) > _LARGEST_SQUARE
-    product_dtype = torch.float64 if overflows else dtype
-    band = 2 * calc_score_error(query_norms, largest, queries.dim, product_dtype)
-    band += metric.calc_rounding_band(query_norms, largest, dtype)
-    if not metric.is_product:
-        band = band / 2  # a score is minus half a cost there, less what is the same for all galleries
-    return _Task(queries, galleries, metric, dtype, k, exclusion, memory, centre.to(product_dtype), band)
+    of_galleries = galleries.measure(centre)
+    of_queries = of_galleries if queries.is_same(galleries) else queries.measure(centre)
+    norms = torch.cat([of_queries.square_norms, of_galleries.square_norms])
+    n_workers = get_n_workers(queries.device, queries.n * galleries.n * queries.dim, memory)
+    largest = float(norms.max()) if len(norms) else 0.0
+    is_large = queries.n * galleries.n * queries.dim >= LEAST_WORK
+    products = _choose_products(queries, dtype, largest, is_large)
+    scorers = [make_scorer(product, metric, dtype, centre, of_queries, of_galleries) for product in products]
+    return SearchTask(queries, galleries, metric, dtype, k, exclusion, memory, max_query_block, n_workers, scorers)
 
 
-@dataclass(frozen=True)
-class _Task:
-    queries: Rows
-    galleries: Rows
-    metric: Metric
-    dtype: torch.dtype  # of the distances
-    k: int
-    exclusion: Exclusion
-    memory: int
-    centre: Tensor  # in the dtype of the product
-    band: Tensor  # how much worse than the k-th best a score may be without being ruled out, (Q,)
-
-    def run(
-        self, distances: Tensor, ids: Tensor, max_query_block: int | None, on_progress: Callable[[int], object]
-    ) -> None:
-        """Fill in the answers, both (Q, k)."""
-        n, device = self.queries.n, self.queries.device
-        n_workers = get_n_workers(device, n * self.galleries.n * self.queries.dim, self.memory)
-        capacity = min(get_capacity(self.k), self.galleries.n)
-        itemsize = self.centre.element_size()
-        sizes = n, self.galleries.n, self.queries.dim
-        plan = make_plan(*sizes, capacity, itemsize, self.memory, device, n_workers)
-        if max_query_block is not None:
-            plan = replace(plan, queries=min(plan.queries, max(1, max_query_block)))
-        product = get_product(device, self.centre.dtype, max(1, torch.get_num_threads() // n_workers))
-        undecided = torch.zeros(n, dtype=torch.bool, device=device)
-
-        def work(block: tuple[int, int]) -> None:
-            part = slice(*block)
-            candidates = self._propose(*block, capacity, plan, product)
-            distances[part], ids[part] = self._decide(*block, candidates, plan)
-            undecided[part] = candidates.is_given_up
-
-        blocks = plan.split_queries(n, n_workers)
-        run_in_threads(work, blocks, n_workers, on_done=lambda block: on_progress(block[1] - block[0]))
-        self._search_again(undecided.nonzero()[:, 0], distances, ids)
-
-    def _propose(self, start: int, stop: int, capacity: int, plan: Plan, product: TProduct) -> Candidates:
-        dtype, device, dim = self.centre.dtype, self.centre.device, self.queries.dim
-        candidates = Candidates(stop - start, self.k, capacity, self.band[start:stop].to(dtype))
-        vectors = extend_queries(self.queries.block(start, stop, dtype) - self.centre)
-        runs = [(i, min(i + plan.queries, stop - start)) for i in range(0, stop - start, plan.queries)]
-        positions = torch.arange(start, stop, device=device)
-        hidden = [self.exclusion.list_pairs(positions[i:j], _MAX_EXCLUDED * (j - i)) for i, j in runs]
-        width = min(plan.galleries, self.galleries.n)
-        extended = torch.empty(width, dim + 1, dtype=dtype, device=device)
-        out = torch.empty(plan.queries * width, dtype=dtype, device=device)
-        for first, last in plan.split_galleries(self.galleries.n):
-            block = self.galleries.block(first, last, dtype)
-            block = extend_galleries(block, self.centre, extended[: last - first], self.metric.is_product)
-            for (i, j), pairs in zip(runs, hidden, strict=True):
-                scores = product(vectors[i:j], block, out[: (j - i) * len(block)].view(j - i, len(block)))
-                if pairs is None:
-                    self.exclusion.hide(scores, positions[i:j], first, -torch.inf)
-                else:
-                    pairs.hide(scores, first, -torch.inf)
-                candidates.add(scores, first, i)
-        candidates.finish()
-        return candidates
-
-    def _decide(self, start: int, stop: int, candidates: Candidates, plan: Plan) -> tuple[Tensor, Tensor]:
-        """Give the distances and ids of the best k candidates, by distances taken from the vectors."""
-        found = candidates.ids[:, : max(self.k, int(candidates.counts.max()))]
-        queries = self.queries.block(start, stop, torch.float64)
-        values = calc_values(queries, self.galleries, found, self.metric, self.dtype, plan.chunk)
-        values, ids = sort_answers(values, found)
-        return values[:, : self.k], ids[:, : self.k]
-
-    def _search_again(self, positions: Tensor, distances: Tensor, ids: Tensor) -> None:
-        sizes = max(1, len(positions)), self.galleries.n, self.queries.dim
-        plan = make_plan(*sizes, 2 * self.k, 8, self.memory, ids.device)
-        for part in positions.split(plan.queries):
-            distances[part], ids[part] = search_exactly(
-                self.queries.take(part, torch.float64),
-                part,
-                self.galleries,
-                self.k,
-                self.exclusion,
-                self.metric,
-                self.dtype,
-                plan,
-            )
+def _choose_products(queries: Rows, dtype: torch.dtype, largest: float, is_large: bool) -> list[Product]:
+    products = get_products(queries.device, torch.float64 if 2 * largest > _LARGEST_SQUARE else dtype, is_large)
+    may_be_coarse = queries.dim >= _MIN_COARSE_DIM and _COARSE_SQUARES[0] < largest < _COARSE_SQUARES[1]
+    return [product for product in products if may_be_coarse or not product.is_coarse]

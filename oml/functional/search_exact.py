@@ -24,7 +24,7 @@ def calc_values(
     comes with.
 
     Args:
-        queries: (q, D), float64.
+        queries: (q, D); they are widened.
         galleries: the galleries to take rows from.
         ids: the galleries of each query, at the left, `NO_ID` at the right, (q, m); absent ones have the value
             infinity.
@@ -34,22 +34,21 @@ def calc_values(
 
     """
     counts, order = (ids != NO_ID).sum(1).sort(descending=True)  # rows of like counts together, to fill few places
-    widths, dim = counts.tolist(), max(1, queries.shape[1])
+    widths, dim = counts.tolist(), queries.shape[1]
     ids = ids.index_select(0, order)
     values = torch.full(ids.shape, torch.inf, dtype=dtype, device=ids.device)
     known = ids.clamp(min=0)
-    # one piece of memory for all, since giving it back to the system each time costs more than the arithmetic
-    buffer = torch.empty(max(chunk, dim), dtype=torch.float64, device=queries.device)
-    n_columns = max(1, chunk // dim)
+    # the same memory each time, to stay in the caches and since giving it back to the system costs more than arithmetic
+    room = galleries.make_room(max(chunk, dim))
+    n_columns = max(1, chunk // max(1, dim))
     start = 0
     while start < len(widths) and widths[start]:
         rows = slice(start, start + max(1, n_columns // widths[start]))
-        of_rows = queries.index_select(0, order[rows])[:, None]
+        of_rows = queries.index_select(0, order[rows]).double().unsqueeze(1)
         for first in range(0, widths[start], n_columns):
             columns = slice(first, min(first + n_columns, widths[start]))
             piece = known[rows, columns]
-            vectors = buffer[: piece.numel() * queries.shape[1]].view(*piece.shape, queries.shape[1])
-            galleries.take_into(vectors.flatten(0, 1), piece.flatten())
+            vectors = galleries.take_into(room, piece.reshape(-1)).view(*piece.shape, dim)
             values[rows, columns] = metric.calc_values(of_rows, vectors)
         start = rows.stop
     values.masked_fill_(ids == NO_ID, torch.inf)

@@ -10,13 +10,13 @@ from oml.errors import check
 _CPU_MEMORY = 256 * 2**20
 _CUDA_MEMORY = 2 * 2**30
 # a product as large as the caches of a core; on a CUDA device as large as keeps it busy
-_CPU_BLOCK, _CUDA_BLOCK = (512, 2048), (1024, 8192)
+_CPU_BLOCK, _CUDA_BLOCK = (1024, 2048), (1024, 8192)
 _DEPTH = 8  # products per block of galleries: what preparing them costs is spread over so many
 _BYTES_PER_PAIR = (
     26  # float32: score, a copy of crowded rows, mask, the positions of candidates at worst; with some room
 )
 # numbers compared at once from the vectors: few calls, which threads of Python make one after another
-_MIN_CHUNK, _CPU_CHUNK, _CUDA_CHUNK = 2**12, 2**20, 2**24
+_MIN_CHUNK, _CPU_CHUNK, _CUDA_CHUNK = 2**12, 2**17, 2**24
 
 
 @dataclass(frozen=True)

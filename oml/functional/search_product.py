@@ -1,38 +1,37 @@
-"""The product of the search: the fastest one here, the scores it gives, and how wrong they may be."""
+"""The products of the search: which is the fastest here, and how wrong what they give may be."""
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-TProduct = Callable[[Tensor, Tensor, Tensor], Tensor]
-
 _REDUCED_ROUNDOFF = 2.0**-8  # bfloat16, the coarsest that float32 products may be lowered to
-_TRIAL = (256, 2048, 256)  # queries, galleries and features of the product that is timed: about two milliseconds
+_TRIAL = (512, 2048, 256)  # queries, galleries and features of the product that is timed: some milliseconds
 _N_TRIALS = 3
+_COARSE_GAIN = 1.5  # how many times as fast a coarse product has to be, since it leaves more in doubt
 
 
-def extend_queries(queries: Tensor) -> Tensor:
-    """Give the queries (Q, D) with a column of ones, (Q, D + 1), for `extend_galleries`."""
-    return F.pad(queries, (0, 1), value=1.0)
-
-
-def extend_galleries(galleries: Tensor, centre: Tensor, out: Tensor, is_product: bool = False) -> Tensor:
+@dataclass(frozen=True)
+class Product:
     """
-    Give the galleries (G, D) less the centre (D,), with a column of -|g|^2 / 2, (G, D + 1), in `out`.
+    A way to compute the inner products of the rows of queries (Q, D) and galleries (G, D), in `out`, (Q, G), or beside.
 
-    The product with extended queries is then q.g - |g|^2 / 2: the larger, the nearer. Where inner products are wanted
-    themselves, the column is 0.
+    Both have to be of `dtype`. Sums are taken at least in float32; a result is rounded by at most the share `roundoff`.
     """
-    vectors = torch.sub(galleries, centre, out=out[:, :-1])
-    if is_product:
-        out[:, -1] = 0
-    else:
-        out[:, -1] = vectors.square().sum(1).div_(-2)
-    return out
+
+    name: str
+    dtype: torch.dtype
+    multiply: Callable[[Tensor, Tensor, Tensor], Tensor]
+    roundoff: float = 0.0
+
+    @property
+    def is_coarse(self) -> bool:
+        """Tell whether vectors of float32 are rounded for it."""
+        return self.dtype == torch.bfloat16
 
 
 def multiply(queries: Tensor, galleries: Tensor, out: Tensor) -> Tensor:
@@ -51,38 +50,70 @@ def multiply_as_convolution(queries: Tensor, galleries: Tensor, out: Tensor) -> 
     return F.conv2d(picture, galleries.view(*galleries.shape, 1, 1)).permute(0, 2, 3, 1).reshape(len(queries), -1)
 
 
-PRODUCTS: dict[str, TProduct] = {
-    "matrix": multiply,
-    "layer": multiply_as_layer,
-    "convolution": multiply_as_convolution,
+PRODUCTS = {
+    product.name: product
+    for product in (
+        Product("matrix", torch.float32, multiply),
+        Product("layer", torch.float32, multiply_as_layer),
+        Product("convolution", torch.float32, multiply_as_convolution),
+        Product("bfloat16", torch.bfloat16, multiply, roundoff=_REDUCED_ROUNDOFF),
+    )
 }
 
 
-def get_product(device: torch.device, dtype: torch.dtype, n_threads: int) -> TProduct:
+def get_products(device: torch.device, dtype: torch.dtype, is_large: bool) -> list[Product]:
     """
-    Give the fastest product here; all are exact up to the order of summation.
+    Give the products to search by, the fastest first, the last one of the dtype itself.
 
-    On a CPU they are timed once per process for each number of threads, for some milliseconds: which library is the
-    fastest differs from machine to machine. Elsewhere it is the matrix product.
+    On a CPU those of float32 are timed once per process for some milliseconds, since which library is the fastest
+    differs from machine to machine; a product in bfloat16 comes first where the processor has units for it.
+
+    Args:
+        device: where is computed.
+        dtype: float32 or float64.
+        is_large: whether there is enough to do for the choice to matter.
+
     """
     if device.type != "cpu" or dtype != torch.float32:
-        return multiply
-    return PRODUCTS[_choose_product(n_threads)]
+        return [Product("matrix", dtype, multiply)]
+    return list(_choose_products()) if is_large else [PRODUCTS["matrix"]]
 
 
 @lru_cache
-def _choose_product(n_threads: int) -> str:
-    n_queries, n_galleries, dim = _TRIAL
-    queries, galleries = torch.ones(n_queries, dim), torch.ones(n_galleries, dim)
-    out = torch.empty(n_queries, n_galleries)
-    times = dict.fromkeys(PRODUCTS, float("inf"))
-    for _ in range(_N_TRIALS):
-        for name, product in PRODUCTS.items():
-            start = time.perf_counter()
-            product(queries, galleries, out)
-            times[name] = min(times[name], time.perf_counter() - start)
+def _choose_products() -> tuple[Product, ...]:
+    times = time_products()
     times["matrix"] *= 0.95  # it writes where it is told to; the others have to be clearly faster
-    return min(times, key=times.__getitem__)
+    fine = min((product for product in PRODUCTS.values() if not product.is_coarse), key=lambda p: times[p.name])
+    coarse = PRODUCTS["bfloat16"]
+    is_worth_it = times[coarse.name] * _COARSE_GAIN < times[fine.name] and sums_in_float32(coarse)
+    return (coarse, fine) if is_worth_it else (fine,)
+
+
+def time_products() -> dict[str, float]:
+    """Give the seconds that each product takes in one thread, the best of a few trials."""
+    n_threads = torch.get_num_threads()
+    n_queries, n_galleries, dim = _TRIAL
+    times = dict.fromkeys(PRODUCTS, float("inf"))
+    torch.set_num_threads(1)
+    try:
+        for _ in range(_N_TRIALS):
+            for name, product in PRODUCTS.items():
+                queries = torch.ones(n_queries, dim, dtype=product.dtype)
+                galleries = torch.ones(n_galleries, dim, dtype=product.dtype)
+                out = torch.empty(n_queries, n_galleries, dtype=product.dtype)
+                start = time.perf_counter()
+                product.multiply(queries, galleries, out)
+                times[name] = min(times[name], time.perf_counter() - start)
+    finally:
+        torch.set_num_threads(n_threads)
+    return times
+
+
+def sums_in_float32(product: Product, dim: int = 4096) -> bool:
+    """Tell whether the sums of the product go on where those of its dtype would stand still: at 256 in bfloat16."""
+    ones = torch.ones(32, dim, dtype=product.dtype)
+    out = product.multiply(ones, ones, torch.empty(32, 32, dtype=product.dtype))
+    return bool((out == dim).all())
 
 
 def calc_score_error(query_norms: Tensor, max_gallery_norm: Tensor, dim: int, dtype: torch.dtype) -> Tensor:
@@ -106,6 +137,25 @@ def calc_score_error(query_norms: Tensor, max_gallery_norm: Tensor, dim: int, dt
     if dtype == torch.float32 and not _is_full_precision():
         error = error + 2 * _REDUCED_ROUNDOFF * (max_gallery_norm + cross)
     return 1.01 * error  # the norms themselves are rounded
+
+
+def calc_loss_error(
+    query_norms: Tensor, query_losses: Tensor, max_gallery_norm: Tensor, max_gallery_loss: Tensor
+) -> Tensor:
+    """
+    Give a bound of the error of a cost where the product is not of the vectors but of rounded ones, (Q,).
+
+    With q = q' + a and g = g' + b, q.g - q'.g' = a.g' + q.b, which is at most |a||g'| + |q||b|.
+
+    Args:
+        query_norms: squared lengths of the queries, (Q,), float64.
+        query_losses: lengths of what the rounding takes from them, |a|, (Q,) or 0-d, float64.
+        max_gallery_norm: largest squared length of a gallery, 0-d, float64.
+        max_gallery_loss: largest |b|, 0-d, float64.
+
+    """
+    rounded = max_gallery_norm.sqrt() + max_gallery_loss
+    return 2.02 * (query_losses * rounded + query_norms.sqrt() * max_gallery_loss)
 
 
 def _is_full_precision() -> bool:

@@ -1,5 +1,7 @@
 """Rows of a matrix, read a block at a time from wherever they are: a tensor, an array, a memory-mapped file."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,6 +11,14 @@ from oml.errors import check, show_some
 TMatrix = Tensor | np.ndarray
 _NORM_BLOCK = 2**18  # numbers squared at once
 _CENTRE_SAMPLE = 1024
+_SAFE_SQUARES = 1e-20, 1e30  # whose sums neither vanish nor overflow in float32
+
+
+class Sizes(NamedTuple):
+    """Of each row less a centre: its squared length, and the length of what rounding it to bfloat16 takes, float64."""
+
+    square_norms: Tensor
+    losses: Tensor
 
 
 class Rows:
@@ -54,13 +64,27 @@ class Rows:
         rows = positions + self.start if self.rows is None else self.rows[positions.to(self.rows.device)]
         return self._gather(rows, dtype)
 
-    def take_into(self, out: Tensor, positions: Tensor) -> None:
-        """Write the rows at these positions among the chosen ones into `out`, (len(positions), D), float64."""
-        if self.is_unit or not isinstance(self.matrix, Tensor):
-            out.copy_(self.take(positions, out.dtype))
-        else:  # widened as it is copied
-            rows = positions + self.start if self.rows is None else self.rows[positions.to(self.rows.device)]
-            out.copy_(self.matrix.index_select(0, rows.to(self.matrix.device)))
+    @property
+    def exact_dtype(self) -> torch.dtype:
+        """Give the narrowest dtype that holds the rows without loss."""
+        return torch.float64 if self.is_unit else self.dtype
+
+    def make_room(self, n_numbers: int) -> tuple[Tensor, Tensor]:
+        """Give room for `take_into`: for so many numbers in float64, and in the dtype that they are stored in."""
+        stored = self.matrix.dtype if isinstance(self.matrix, Tensor) else torch.float64
+        wide = torch.empty(n_numbers, dtype=torch.float64, device=self.device)
+        is_direct = self.is_unit or stored == torch.float64 or self.device != self.matrix.device
+        return wide, wide[:0] if is_direct else torch.empty(n_numbers, dtype=stored, device=self.device)
+
+    def take_into(self, room: tuple[Tensor, Tensor], positions: Tensor) -> Tensor:
+        """Give the rows at these positions among the chosen ones, (len(positions), D), float64, in the room."""
+        wide, stored = room
+        out = wide[: len(positions) * self.dim].view(len(positions), self.dim)
+        if not len(stored) or not isinstance(self.matrix, Tensor):
+            return out.copy_(self.take(positions, torch.float64))
+        rows = positions + self.start if self.rows is None else self.rows[positions.to(self.rows.device)]
+        narrow = stored[: out.numel()].view(out.shape)
+        return out.copy_(torch.index_select(self.matrix, 0, rows, out=narrow))
 
     def calc_centre(self) -> Tensor:
         """Give the mean of at most 1024 rows spread over the matrix, (D,), float64; zeros where there are none."""
@@ -69,9 +93,17 @@ class Rows:
         positions = torch.arange(0, self.n, max(1, self.n // _CENTRE_SAMPLE))[:_CENTRE_SAMPLE]
         return self.take(positions, torch.float64).mean(0)
 
-    def calc_square_norms(self, centre: Tensor | None = None) -> Tensor:
+    def is_same(self, other: "Rows") -> bool:
+        """Tell whether these are all rows of the same matrix."""
+        return (
+            self.matrix is other.matrix
+            and self.rows is other.rows is None
+            and ((self.start, self.n, self.is_unit) == (other.start, other.n, other.is_unit))
+        )
+
+    def calc_square_norms(self) -> Tensor:
         """
-        Give the squared lengths of all rows, less the centre (D,) if given, (n,), summed in float64.
+        Give the squared lengths of all rows, (n,), summed in float64.
 
         Raises:
             InvalidInputError: a row holds NaN or infinity, or numbers too large to be squared; the first rows are
@@ -79,10 +111,37 @@ class Rows:
 
         """
         norms = torch.empty(self.n, dtype=torch.float64, device=self.device)
+        for start, stop in self._split():
+            norms[start:stop] = self.block(start, stop, torch.float64).square().sum(1)
+        self._check_finite(norms)
+        return norms
+
+    def measure(self, centre: Tensor) -> Sizes:
+        """
+        Give the sizes of all rows less the centre (D,), in the precision of float32 or better.
+
+        Raises:
+            InvalidInputError: as in `calc_square_norms`.
+
+        """
+        sizes = Sizes(*torch.empty(2, self.n, dtype=torch.float64, device=self.device))
+        low, high = _SAFE_SQUARES
+        for start, stop in self._split():
+            vectors = self.block(start, stop, centre.dtype) - centre
+            norms = torch.linalg.vector_norm(vectors, dim=1).double().square_()
+            if not bool(((norms >= low) & (norms <= high)).all()):
+                vectors = self.block(start, stop, torch.float64) - centre
+                norms = torch.linalg.vector_norm(vectors, dim=1).square_()
+            sizes.square_norms[start:stop] = norms
+            sizes.losses[start:stop] = torch.linalg.vector_norm(vectors.sub_(vectors.bfloat16()), dim=1)
+        self._check_finite(sizes.square_norms)
+        return sizes
+
+    def _split(self) -> list[tuple[int, int]]:
         step = max(1, _NORM_BLOCK // max(1, self.dim))
-        for start in range(0, self.n, step):
-            block = self.block(start, min(start + step, self.n), torch.float64)
-            norms[start : start + len(block)] = (block if centre is None else block - centre).square().sum(1)
+        return [(start, min(start + step, self.n)) for start in range(0, self.n, step)]
+
+    def _check_finite(self, norms: Tensor) -> None:
         bad = (~norms.isfinite()).nonzero()[:, 0]
         if len(bad):
             check(
@@ -91,7 +150,6 @@ class Rows:
                 f"rows {show_some(self._name_rows(bad))}. Look at the inputs of these "
                 "items, and at the model's weights if there are many.",
             )
-        return norms
 
     def check_not_zero(self, norms: Tensor) -> None:
         """Raise `InvalidInputError` that names the rows of length zero, which have no direction."""

@@ -6,9 +6,13 @@ from hypothesis import strategies as st
 
 from oml.errors import InvalidInputError
 from oml.functional import search as search_module
+from oml.functional import search_task as task_module
 from oml.functional.search import search
+from oml.functional.search_metric import get_metric
 from oml.functional.search_plan import Plan, make_plan
-from oml.functional.search_product import calc_score_error, extend_galleries, extend_queries, multiply
+from oml.functional.search_product import PRODUCTS
+from oml.functional.search_rows import Rows
+from oml.functional.search_scores import make_scorer
 from tests.functional.vectors import KINDS, make_vectors
 from tests.reference.knn import find_nearest
 
@@ -31,7 +35,7 @@ def test_equals_reference_whatever_the_blocks(kind, k, blocks, generator, monkey
     queries, galleries = make_vectors(kind, 9, 4, generator), make_vectors(kind, 130, 4, generator)
     exclude = [(torch.randint(0, 5, (9,), generator=generator), torch.randint(0, 5, (130,), generator=generator))]
     if blocks is not None:
-        monkeypatch.setattr(search_module, "make_plan", lambda *_: Plan(*blocks))
+        monkeypatch.setattr(task_module, "make_plan", lambda *_: Plan(*blocks))
     assert_equals_reference(search(queries, galleries, k, exclude=exclude), queries, galleries, k, exclude)
 
 
@@ -54,7 +58,7 @@ def test_invariant_of_blocks(kind, sizes, k, n_keys, blocks, seed):
     exclude = [(keys[0], keys[1]), (keys[2], keys[3])]
     whole = search(queries, galleries, k, exclude=exclude)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search_module, "make_plan", lambda *_: Plan(*blocks))
+        patch.setattr(task_module, "make_plan", lambda *_: Plan(*blocks))
         in_blocks = search(queries, galleries, k, exclude=exclude)
     assert all(torch.equal(a, b) for a, b in zip(whole, in_blocks, strict=True))
     assert_equals_reference(whole, queries, galleries, k, exclude)
@@ -64,13 +68,13 @@ def test_undecided_queries_are_searched_again(generator, monkeypatch):
     """More equal distances than are kept: the first search must notice it, and the second one settle it."""
     galleries = make_vectors("collapsed", 200, 4, generator)
     n_searched_again = []
-    original = search_module.search_exactly
+    original = task_module.search_exactly
 
     def spy(queries, *args):
         n_searched_again.append(len(queries))
         return original(queries, *args)
 
-    monkeypatch.setattr(search_module, "search_exactly", spy)
+    monkeypatch.setattr(task_module, "search_exactly", spy)
     answers = search(galleries[:3], galleries, k=4)
     assert sum(n_searched_again) == 3
     assert answers.ids.tolist() == [[0, 1, 2, 3]] * 3
@@ -155,15 +159,68 @@ def test_progress_counts_queries():
     assert seen == [4, 4, 2]
 
 
-def test_scores_stay_within_their_error(generator):
-    for scale in (1e-20, 1e-3, 1.0, 1e10):
-        q, g = torch.randn(20, 300, generator=generator) * scale, 5 * scale + torch.randn(30, 300, generator=generator)
-        norms = g.double().square().sum(1)
-        exact = norms - 2 * q.double() @ g.double().T
-        error = calc_score_error(q.double().square().sum(1), norms.max(), 300, torch.float32)
-        zero, out = torch.zeros(300, dtype=torch.float32), torch.empty(30, 301)
-        scores = multiply(extend_queries(q), extend_galleries(g, zero, out), torch.empty(20, 30))
-        assert ((-2 * scores.double() - exact).abs() <= error[:, None]).all()
+@pytest.mark.parametrize("name", PRODUCTS)
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+@pytest.mark.parametrize("scale", [1e-9, 1e-3, 1.0, 1e9])
+def test_what_a_score_rules_out_is_farther(name, metric, scale, generator):
+    """Scores that differ by more than the band are in the order of the distances; roundings of the scores included."""
+    q, g = (torch.randn(n, 300, generator=generator) * scale + shift for n, shift in ((20, 0), (40, scale)))
+    centre = torch.zeros(300) if metric == "ip" else g.mean(0)
+    sizes = [Rows(x, "x").to(torch.device("cpu")).measure(centre) for x in (q, g)]
+    scorer = make_scorer(PRODUCTS[name], get_metric(metric), torch.float32, centre, *sizes)
+    scores = scorer.score(
+        scorer.extend_queries(q),
+        scorer.extend_galleries(g, scorer.make_room(40)),
+        torch.empty(20 * 40, dtype=scorer.product.dtype),
+    ).double()
+    dots = q.double() @ g.double().T
+    exact = dots if metric == "ip" else -torch.cdist(q.double(), g.double()).square() / 2
+    off = (scores[:, :, None] - scores[:, None]) - (exact[:, :, None] - exact[:, None])
+    rounded = scorer.product.roundoff * (scores[:, :, None].abs() + scores[:, None].abs())
+    assert (off.abs() <= scorer.band.double()[:, None, None] + rounded).all()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "collapsed"])
+@pytest.mark.parametrize("k", [1, 7, 60])
+@pytest.mark.parametrize("metric", ["l2", "cosine", "ip"])
+def test_coarse_products_do_not_change_the_answers(kind, k, metric, generator, monkeypatch):
+    queries, galleries = make_vectors(kind, 150, 70, generator), make_vectors(kind, 500, 70, generator)
+    if metric == "cosine":
+        queries, galleries = queries + 0.01, galleries + 0.01
+    keys = [torch.randint(0, 40, (n,), generator=generator) for n in (150, 500)]
+    monkeypatch.setattr(search_module, "get_products", lambda *_: [PRODUCTS["matrix"]])
+    expected = search(queries, galleries, k, metric=metric, exclude=[keys])
+    monkeypatch.setattr(search_module, "get_products", lambda *_: [PRODUCTS["bfloat16"], PRODUCTS["matrix"]])
+    monkeypatch.setattr(task_module, "make_plan", lambda *_: Plan(64, 128, 5000, depth=2))
+    answers = search(queries, galleries, k, metric=metric, exclude=[keys])
+    assert all(torch.equal(a, b) for a, b in zip(expected, answers, strict=True))
+
+
+def test_coarse_products_are_tried_first_and_left_where_they_leave_all_in_doubt(generator, monkeypatch):
+    searched = []
+    original = task_module.SearchTask._search
+
+    def spy(self, scorer, positions, *args):
+        left = original(self, scorer, positions, *args)
+        searched.append((scorer.product.name, len(positions), len(left)))
+        return left
+
+    monkeypatch.setattr(task_module.SearchTask, "_search", spy)
+    monkeypatch.setattr(search_module, "get_products", lambda *_: [PRODUCTS["bfloat16"], PRODUCTS["matrix"]])
+    x = torch.randn(900, 70, generator=generator)
+    search(x[:100], x, k=3)
+    assert searched == [("bfloat16", 100, 0)]
+
+    searched.clear()  # distances that bfloat16 cannot tell apart, but float32 can
+    x = torch.nn.functional.normalize(x[:1] + 0.05 * x)
+    x[::2] *= -1
+    search(x[:100], x, k=3)
+    assert searched == [("bfloat16", 100, 100), ("matrix", 100, 0)]
+
+    searched.clear()  # too few features, squares too small
+    search(x[:100, :20], x[:, :20], k=3)
+    search(x[:100] * 1e-12, x * 1e-12, k=3)
+    assert [name for name, *_ in searched] == ["matrix", "matrix"]
 
 
 def test_plan_stays_within_memory():

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from oml.errors import InvalidInputError
-from oml.functional import search as search_module
+from oml.functional import search_task as task_module
 from oml.functional.search import search
 from oml.functional.search_plan import Plan
 from tests.functional.vectors import make_vectors
@@ -24,10 +24,11 @@ def calc_cosine_distance(q, g):
 @pytest.mark.parametrize("kind", ["random", "integers", "duplicates", "collapsed", "far_from_origin", "outlier"])
 @pytest.mark.parametrize(("metric", "calc_value"), [("cosine", calc_cosine_distance), ("ip", lambda q, g: -(q @ g))])
 @pytest.mark.parametrize("blocks", [None, (3, 5, 7)])
-def test_other_metrics(metric, calc_value, kind, blocks, generator, monkeypatch):
-    queries, galleries = (make_vectors(kind, n, 4, generator) + 0.01 for n in (9, 230))
+@pytest.mark.parametrize("dim", [4, 90])
+def test_other_metrics(metric, calc_value, kind, blocks, dim, generator, monkeypatch):
+    queries, galleries = (make_vectors(kind, n, dim, generator) + 0.01 for n in (9, 230))
     if blocks is not None:
-        monkeypatch.setattr(search_module, "make_plan", lambda *_: Plan(*blocks))
+        monkeypatch.setattr(task_module, "make_plan", lambda *_: Plan(*blocks))
     answers = search(queries, galleries, k=7, metric=metric)
     values, ids = find_by_value(calc_value, queries, galleries, 7)
     np.testing.assert_allclose(answers.distances, values, rtol=1e-6, atol=1e-15)

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from oml.functional import search as search_module
+from oml.functional import search_task as task_module
 from oml.functional.search import search
 from oml.functional.search_plan import Plan
-from oml.functional.search_product import PRODUCTS
 from tests.functional.vectors import KINDS, make_vectors
 
 
@@ -18,7 +18,7 @@ def test_threads_do_not_change_the_answers(kind, n_threads, generator, monkeypat
     queries, galleries = make_vectors(kind, 700, 4, generator), make_vectors(kind, 300, 4, generator)
     expected = search(queries, galleries, k=6)
     monkeypatch.setattr(search_module, "get_n_workers", lambda *_: n_threads)
-    monkeypatch.setattr(search_module, "make_plan", lambda *_: Plan(64, 128, 50, depth=2))
+    monkeypatch.setattr(task_module, "make_plan", lambda *_: Plan(64, 128, 50, depth=2))
     n_before, done = torch.get_num_threads(), []
     answers = search(queries, galleries, k=6, on_progress=done.append)
     assert all(torch.equal(a, b) for a, b in zip(expected, answers, strict=True))
@@ -28,17 +28,17 @@ def test_threads_do_not_change_the_answers(kind, n_threads, generator, monkeypat
 
 def test_errors_in_threads_come_out(generator, monkeypatch):
     monkeypatch.setattr(search_module, "get_n_workers", lambda *_: 2)
-    monkeypatch.setattr(search_module, "calc_values", lambda *_: 1 / 0)
+    monkeypatch.setattr(task_module, "calc_values", lambda *_: 1 / 0)
     x = torch.randn(2000, 4, generator=generator)
     with pytest.raises(ZeroDivisionError):
         search(x, x, k=6)
 
 
-@pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS)
-@pytest.mark.parametrize(("n_queries", "n_galleries", "dim"), [(1, 1, 1), (17, 40, 9), (64, 128, 65)])
-def test_products_are_the_same(product, n_queries, n_galleries, dim, generator):
-    q, g = torch.randn(n_queries, dim, generator=generator), torch.randn(n_galleries, dim, generator=generator)
-    torch.testing.assert_close(product(q, g, torch.empty(n_queries, n_galleries)), q @ g.T, rtol=1e-5, atol=1e-5)
+def test_the_first_error_in_a_thread_comes_out(generator, monkeypatch):
+    monkeypatch.setattr(search_module, "get_n_workers", lambda *_: 2)
+    monkeypatch.setattr(task_module, "Candidates", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        search(torch.randn(2000, 4, generator=generator), torch.randn(2000, 4, generator=generator), k=6)
 
 
 @pytest.mark.slow
