@@ -13,7 +13,6 @@ from oml.errors import check
 from oml.functional.relevance import list_relevant
 from oml.functional.search import Answers, search
 from oml.functional.search_exclusion import TKeys
-from oml.functional.search_metric import TMetric
 from oml.functional.search_rows import TMatrix
 
 TKnn = tuple[list[Tensor], list[Tensor], list[Tensor] | None]
@@ -137,12 +136,12 @@ def search_within(
     labels_gt: Tensor | np.ndarray | None = None,
     bs: int = BS_KNN,
     verbose: bool = False,
-    metric: TMetric = "l2",
-    max_memory: int | None = None,
+    find: Callable[..., Answers] = search,
 ) -> tuple[Answers, TKeys | None, list[TKeys]]:
     """
-    Do what `batched_knn` does, giving arrays: the answers, the labels of both sides and the keys of what was excluded;
-    `metric` and `max_memory` as in `search`.
+    Do what `batched_knn` does, giving arrays: the answers, the labels of both sides and the keys of what was excluded.
+
+    `find` is called as `search` is, which it may replace.
     """
     check(top_n >= 1, f"`top_n` must be at least 1, got {top_n}.")
     n = len(embeddings)
@@ -159,15 +158,13 @@ def search_within(
     sequences = _pick(sequence_ids, n, ids_query, ids_gallery, "sequence_ids")
     keys = [(ids_query, ids_gallery)] + ([] if sequences is None else [sequences])
     with _show_progress(len(ids_query), verbose) as on_progress:
-        answers = search(
+        answers = find(
             embeddings,
             embeddings,
             top_n,
             query_rows=ids_query,
             gallery_rows=ids_gallery,
             exclude=keys,
-            metric=metric,
-            max_memory=max_memory,
             max_query_block=bs,
             on_progress=on_progress,
         )
@@ -183,12 +180,11 @@ def search_between(
     sequence_ids: tuple[Any, Any] = (None, None),
     bs: int = BS_KNN,
     verbose: bool = False,
-    metric: TMetric = "l2",
-    max_memory: int | None = None,
+    find: Callable[..., Answers] = search,
 ) -> tuple[Answers, TKeys | None, list[TKeys]]:
     """
     Do what `batched_knn_qg` does, giving arrays: the answers, the labels of both sides and the keys of what was
-    excluded; `metric` and `max_memory` as in `search`.
+    excluded. `find` is called as `search` is, which it may replace.
     """
     check(top_n >= 1, f"`top_n` must be at least 1, got {top_n}.")
     sizes = len(embeddings_query), len(embeddings_gallery)
@@ -202,13 +198,11 @@ def search_between(
             check_len_and_ndim(known[name][1], sizes[1], 1, f"`{name}_gallery`")
     keys = [known[name] for name in ("ids", "sequence_ids") if name in known]
     with _show_progress(sizes[0], verbose) as on_progress:
-        answers = search(
+        answers = find(
             embeddings_query,
             embeddings_gallery,
             top_n,
             exclude=keys,
-            metric=metric,
-            max_memory=max_memory,
             max_query_block=bs,
             on_progress=on_progress,
         )

@@ -1,5 +1,7 @@
 """From embeddings and the datasets they belong to: the answers and what is relevant."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,15 +11,18 @@ from torch import Tensor
 from oml.const import SEQUENCE_COLUMN
 from oml.errors import check
 from oml.functional.knn import search_between, search_within
-from oml.functional.search import Answers
+from oml.functional.search import Answers, search
 from oml.functional.search_exclusion import TKeys
 from oml.interfaces.datasets import IBaseDataset, ILabeledDataset, IQueryGalleryDataset
+from oml.retrieval.backends.base import Exact, ISearchBackend
 from oml.retrieval.ground_truth import LabelGroundTruth
 
 TFound = tuple[Answers, LabelGroundTruth | None]
 
 
-def find_within(embeddings: Tensor, dataset: IQueryGalleryDataset, n_items: int, verbose: bool) -> TFound:
+def find_within(
+    embeddings: Tensor, dataset: IQueryGalleryDataset, n_items: int, verbose: bool, backend: ISearchBackend | None
+) -> TFound:
     """Search for the queries of a dataset among its galleries; embeddings (len(dataset), D)."""
     if not isinstance(dataset, IQueryGalleryDataset):
         raise TypeError(
@@ -34,6 +39,7 @@ def find_within(embeddings: Tensor, dataset: IQueryGalleryDataset, n_items: int,
         sequence_ids=get_sequence_from_dataset(dataset),
         labels_gt=dataset.get_labels() if isinstance(dataset, ILabeledDataset) else None,
         verbose=verbose,
+        find=_get_search(backend),
     )
     return answers, _make_ground_truth(labels, keys, answers.ids.device)
 
@@ -45,6 +51,7 @@ def find_between(
     dataset_gallery: IBaseDataset,
     n_items: int,
     verbose: bool,
+    backend: ISearchBackend | None,
 ) -> TFound:
     """Search for all items of a dataset among all items of another one."""
     _check_len(embeddings_query, dataset_query, "embeddings_query", "dataset_query")
@@ -59,6 +66,7 @@ def find_between(
         labels=labels,
         sequence_ids=_get_common_sequences(dataset_query, dataset_gallery),
         verbose=verbose,
+        find=_get_search(backend),
     )
     return answers, _make_ground_truth(found_labels, keys, answers.ids.device)
 
@@ -101,6 +109,28 @@ def _get_common_sequences(dataset_query: IBaseDataset, dataset_gallery: IBaseDat
     # numbered together: the same name is the same sequence on both sides
     numbers = number_values([*list(names[0]), *list(names[1])])
     return numbers[: len(names[0])], numbers[len(names[0]) :]
+
+
+def _get_search(backend: ISearchBackend | None) -> Callable[..., Answers]:
+    """Give what is called as `search` is and asks the backend."""
+    if backend is None:
+        return search
+    if isinstance(backend, Exact):
+        return partial(search, metric=backend.metric, max_memory=backend.max_memory)
+
+    def find(
+        queries: Tensor,
+        galleries: Tensor,
+        k: int,
+        query_rows: Tensor | None = None,
+        gallery_rows: Tensor | None = None,
+        exclude: Any = (),
+        **_: Any,
+    ) -> Answers:
+        queries = queries if query_rows is None else queries[query_rows]
+        return backend(queries, galleries if gallery_rows is None else galleries[gallery_rows], k, exclude=exclude)
+
+    return find
 
 
 def _make_ground_truth(labels: TKeys | None, keys: list[TKeys], device: torch.device) -> LabelGroundTruth | None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from oml.functional.ragged import mask_lengths
 from oml.interfaces.datasets import IBaseDataset, IQueryGalleryDataset
 from oml.retrieval.arrays import ResultArrays
+from oml.retrieval.backends.base import ISearchBackend
 from oml.retrieval.checks import check_answers, check_ground_truth
 from oml.retrieval.from_datasets import find_between, find_within, get_sequence_from_dataset
 from oml.retrieval.ground_truth import GroundTruth
@@ -86,7 +87,12 @@ class RetrievalResults(ResultArrays):
 
     @classmethod
     def from_embeddings(
-        cls, embeddings: Tensor, dataset: IQueryGalleryDataset, n_items: int = 100, verbose: bool = False
+        cls,
+        embeddings: Tensor,
+        dataset: IQueryGalleryDataset,
+        n_items: int = 100,
+        verbose: bool = False,
+        backend: ISearchBackend | None = None,
     ) -> RetrievalResults:
         """
         Search for the queries of a dataset among its galleries; an item is no answer to itself.
@@ -99,13 +105,15 @@ class RetrievalResults(ResultArrays):
             dataset: tells queries from galleries.
             n_items: answers to keep per query.
             verbose: show a progress bar.
+            backend: what searches: `Exact(metric, max_memory)` of `oml.retrieval.backends`, by L2 if None, or another
+                one of them.
 
         Raises:
             TypeError: the dataset does not tell queries from galleries.
             InvalidInputError: the lengths differ, n_items < 1, NaN or infinity (the first rows are named).
 
         """
-        answers, gts = find_within(embeddings, dataset, n_items, verbose)
+        answers, gts = find_within(embeddings, dataset, n_items, verbose, backend)
         return cls._make(*answers, gts)
 
     @classmethod
@@ -117,6 +125,7 @@ class RetrievalResults(ResultArrays):
         dataset_gallery: IBaseDataset,
         n_items: int = 100,
         verbose: bool = False,
+        backend: ISearchBackend | None = None,
     ) -> RetrievalResults:
         """
         Search for all items of one dataset among all items of another one.
@@ -131,13 +140,15 @@ class RetrievalResults(ResultArrays):
             dataset_gallery: the galleries.
             n_items: answers to keep per query.
             verbose: show a progress bar.
+            backend: what searches: `Exact(metric, max_memory)` of `oml.retrieval.backends`, by L2 if None, or another
+                one of them.
 
         Raises:
             InvalidInputError: the lengths differ, n_items < 1, NaN or infinity (the first rows are named).
 
         """
         answers, gts = find_between(
-            embeddings_query, embeddings_gallery, dataset_query, dataset_gallery, n_items, verbose
+            embeddings_query, embeddings_gallery, dataset_query, dataset_gallery, n_items, verbose, backend
         )
         return cls._make(*answers, gts)
 

@@ -6,7 +6,9 @@ import torch
 
 from oml.errors import InvalidInputError
 from oml.functional.search import Answers, search
+from oml.retrieval import RetrievalResults
 from oml.retrieval.backends import Exact, Faiss, calc_recall
+from tests.retrieval.datasets import LabelledSplit
 
 faiss = pytest.importorskip("faiss")
 
@@ -95,3 +97,26 @@ def test_errors(monkeypatch, generator):
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(ImportError, match=r"pip install open-metric-learning\[faiss\]"):
         Faiss()(x, x, 1)
+
+
+@pytest.mark.parametrize("metric", ["l2", "cosine", "ip"])
+def test_results_by_another_backend(metric, generator):
+    embeddings, labels = draw(60, generator), torch.arange(60) % 7
+    queries, galleries = list(range(0, 40)), list(range(59, 19, -1))
+    dataset = LabelledSplit(labels.numpy(), queries, galleries, [f"camera {i // 3}" for i in range(60)])
+    exact = RetrievalResults.from_embeddings(embeddings, dataset, 5, backend=Exact(metric))
+    assert exact != RetrievalResults.from_embeddings(embeddings, dataset, 5) or metric == "l2"
+    by_faiss = RetrievalResults.from_embeddings(embeddings, dataset, 5, backend=Faiss("flat", metric))
+    assert torch.equal(by_faiss.retrieved_ids.values, exact.retrieved_ids.values)
+    assert torch.equal(by_faiss.calc_hits().is_hit, exact.calc_hits().is_hit)
+
+    both = (embeddings, embeddings.flip(0)), (dataset, dataset)
+    exact = RetrievalResults.from_embeddings_qg(*both[0], *both[1], 5, backend=Exact(metric))
+    by_faiss = RetrievalResults.from_embeddings_qg(*both[0], *both[1], 5, backend=Faiss("flat", metric))
+    assert torch.equal(by_faiss.retrieved_ids.values, exact.retrieved_ids.values)
+
+
+def test_memory_reaches_the_search(generator):
+    dataset = LabelledSplit([0, 0, 1], [0], [1, 2])
+    with pytest.raises(InvalidInputError, match="`max_memory` is too small"):
+        RetrievalResults.from_embeddings(draw(3, generator), dataset, backend=Exact(max_memory=10))
