@@ -79,7 +79,7 @@ def search(
 
     Raises:
         InvalidInputError: k < 1, sizes that do not match, NaN or infinite numbers (the rows are named), zero vectors
-            for `cosine`, an unknown metric, too little memory.
+            for `cosine`, inner products beyond the range of their dtype, an unknown metric, too little memory.
 
     Example:
         >>> galleries = torch.tensor([[0.0], [3.0], [1.0], [3.0]])
@@ -127,8 +127,13 @@ def _prepare(
     of_galleries = galleries.measure(centre)
     of_queries = of_galleries if queries.is_same(galleries) else queries.measure(centre)
     norms = torch.cat([of_queries.square_norms, of_galleries.square_norms])
-    n_workers = get_n_workers(queries.device, queries.n * galleries.n * queries.dim, memory)
     largest = float(norms.max()) if len(norms) else 0.0
+    check(
+        not metric.is_product or largest < torch.finfo(dtype).max,
+        f"Inner products of vectors as long as {largest**0.5:.3g} are beyond the numbers of {dtype}. Scale the "
+        "embeddings down, or give them as float64.",
+    )
+    n_workers = get_n_workers(queries.device, queries.n * galleries.n * queries.dim, memory)
     is_large = queries.n * galleries.n * queries.dim >= LEAST_WORK
     products = _choose_products(queries, dtype, largest, is_large)
     scorers = [make_scorer(product, metric, dtype, centre, of_queries, of_galleries) for product in products]

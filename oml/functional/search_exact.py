@@ -49,10 +49,48 @@ def calc_values(
             columns = slice(first, min(first + n_columns, widths[start]))
             piece = known[rows, columns]
             vectors = galleries.take_into(room, piece.reshape(-1)).view(*piece.shape, dim)
-            values[rows, columns] = metric.calc_values(of_rows, vectors)
+            values[rows, columns] = metric.calc_values(of_rows, vectors, vectors)
         start = rows.stop
     values.masked_fill_(ids == NO_ID, torch.inf)
     return torch.empty_like(values).index_copy_(0, order, values)
+
+
+def search_densely(
+    queries: Tensor,
+    query_ids: Tensor,
+    galleries: Rows,
+    k: int,
+    exclusion: Exclusion,
+    metric: Metric,
+    dtype: torch.dtype,
+    plan: Plan,
+) -> tuple[Tensor, Tensor]:
+    """
+    Do what `search_exactly` does by taking the values of all pairs, which pays where many of them are answers.
+
+    Args:
+        queries: (q, D), few enough for their values with all galleries to fit into the memory.
+        query_ids: positions of these queries in the keys of the exclusion, (q,).
+        galleries: where to search.
+        k: answers wanted.
+        exclusion: what is no answer.
+        metric: what is near.
+        dtype: of the values.
+        plan: sizes of blocks.
+
+    """
+    values = torch.empty(len(queries), galleries.n, dtype=dtype, device=queries.device)
+    step = max(1, plan.chunk // max(1, queries.shape[1]))
+    room = torch.empty(step, queries.shape[1], dtype=torch.float64, device=queries.device)
+    for start in range(0, galleries.n, step):
+        block = galleries.block(start, min(start + step, galleries.n), torch.float64)
+        for query, row in zip(queries, values, strict=True):
+            row[start : start + len(block)] = metric.calc_values(query.double(), block, room[: len(block)])
+    ids = torch.arange(galleries.n, device=queries.device).repeat(len(queries), 1)
+    is_hidden = torch.zeros_like(values, dtype=torch.bool)
+    exclusion.hide(is_hidden, query_ids, 0, True)
+    values, ids = sort_answers(values, ids.masked_fill_(is_hidden, NO_ID))
+    return values[:, :k], ids[:, :k]
 
 
 def sort_answers(values: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:

@@ -29,13 +29,19 @@ class Metric:
         """Give the least value that there can be."""
         return -torch.inf if self.is_product else 0.0
 
-    def calc_values(self, queries: Tensor, galleries: Tensor) -> Tensor:
+    def calc_values(self, queries: Tensor, galleries: Tensor, room: Tensor) -> Tensor:
         """
-        Give the values of pairs, (..., n), from float64 vectors (..., 1, D) and (..., n, D); the latter are written to.
+        Give the values of pairs, (..., n).
+
+        Args:
+            queries: float64 (..., 1, D).
+            galleries: float64 (..., n, D).
+            room: float64 (..., n, D) to be written to; may be the galleries.
+
         """
         if self.is_product:
-            return -galleries.mul_(queries).sum(-1)
-        lengths: Tensor = torch.linalg.vector_norm(galleries.sub_(queries), dim=-1)
+            return -torch.mul(galleries, queries, out=room).sum(-1)
+        lengths: Tensor = torch.linalg.vector_norm(torch.sub(galleries, queries, out=room), dim=-1)
         return lengths.square_().div_(2) if self.is_unit else lengths
 
     def to_cost(self, values: Tensor) -> Tensor:

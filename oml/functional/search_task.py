@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from oml.functional.search_candidates import Candidates, get_capacity
-from oml.functional.search_exact import calc_values, search_exactly, sort_answers
+from oml.functional.search_exact import calc_values, search_densely, search_exactly, sort_answers
 from oml.functional.search_exclusion import Exclusion
 from oml.functional.search_metric import Metric
 from oml.functional.search_plan import Plan, make_plan
@@ -16,6 +16,9 @@ from oml.functional.search_scores import Scorer
 from oml.functional.search_threads import run_in_threads
 
 _MAX_EXCLUDED = 64  # pairs listed per query; beyond, all keys are compared
+# all pairs are compared from the vectors where more than one of so many is an answer, and there are enough of them
+_DENSE, _LEAST_DENSE = 4, 1000
+_BYTES_PER_DENSE_PAIR = 48
 _HOPELESS = 0.5  # share of undecided queries at which a block is left to the next product
 
 TOnProgress = Callable[[int], object]
@@ -39,15 +42,19 @@ class SearchTask:
     def run(self, distances: Tensor, ids: Tensor, on_progress: TOnProgress) -> None:
         """Fill in the answers, both (Q, k)."""
         positions = torch.arange(self.queries.n, device=self.queries.device)
-        for scorer in self.scorers:
+        n = self.galleries.n
+        is_dense = max(_LEAST_DENSE, n) <= _DENSE * self.k and n * _BYTES_PER_DENSE_PAIR <= self.memory // 2
+        for scorer in () if is_dense else self.scorers:
             if len(positions):
                 positions = self._search(scorer, positions, distances, ids, on_progress)
         if not len(positions):
             return
-        plan = make_plan(len(positions), self.galleries.n, self.queries.dim, 2 * self.k, 8, self.memory, ids.device)
-        for part in positions.split(plan.queries):
+        plan = make_plan(len(positions), n, self.queries.dim, 2 * self.k, 8, self.memory, ids.device)
+        find = search_densely if is_dense else search_exactly
+        size = self.memory // 2 // (n * _BYTES_PER_DENSE_PAIR) if is_dense else plan.queries
+        for part in positions.split(size):
             queries = self.queries.take(part, torch.float64)
-            distances[part], ids[part] = search_exactly(
+            distances[part], ids[part] = find(
                 queries, part, self.galleries, self.k, self.exclusion, self.metric, self.dtype, plan
             )
             on_progress(len(part))

@@ -185,6 +185,8 @@ def test_what_a_score_rules_out_is_farther(name, metric, scale, generator):
 @pytest.mark.parametrize("metric", ["l2", "cosine", "ip"])
 def test_coarse_products_do_not_change_the_answers(kind, k, metric, generator, monkeypatch):
     queries, galleries = make_vectors(kind, 150, 70, generator), make_vectors(kind, 500, 70, generator)
+    if (metric, kind) == ("ip", "huge"):
+        queries, galleries = queries * 1e-15, galleries * 1e-15
     if metric == "cosine":
         queries, galleries = queries + 0.01, galleries + 0.01
     keys = [torch.randint(0, 40, (n,), generator=generator) for n in (150, 500)]
@@ -273,3 +275,18 @@ def test_cuda_equals_cpu(generator):
         answers = search(x.cuda(), x.cuda(), k=9, exclude=[(keys, keys)])
         assert answers.ids.is_cuda
         assert all(torch.equal(a, b.cpu()) for a, b in zip(expected, answers, strict=True))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+def test_all_pairs_compared_give_the_same_answers(kind, metric, generator, monkeypatch):
+    queries, galleries = make_vectors(kind, 20, 6, generator), make_vectors(kind, 90, 6, generator)
+    if (metric, kind) == ("ip", "huge"):
+        queries, galleries = queries * 1e-15, galleries * 1e-15
+    exclude = [(torch.randint(0, 5, (20,), generator=generator), torch.randint(0, 5, (90,), generator=generator))]
+    expected = search(queries, galleries, 60, metric=metric, exclude=exclude)
+    monkeypatch.setattr(task_module, "_LEAST_DENSE", 0)
+    monkeypatch.setattr(task_module.SearchTask, "_search", None)
+    monkeypatch.setattr(task_module, "make_plan", lambda *_: Plan(7, 11, 50))
+    answers = search(queries, galleries, 60, metric=metric, exclude=exclude)
+    assert all(torch.equal(a, b) for a, b in zip(expected, answers, strict=True))
