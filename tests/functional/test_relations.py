@@ -98,5 +98,5 @@ def test_errors(arguments, message: str) -> None:
 
 
 def test_labels_of_another_type() -> None:
-    with pytest.raises(TypeError, match="a list of sets, or Relevance.* got dict. Convert arrays with torch.as_tensor"):
+    with pytest.raises(TypeError, match=r"Relevance.*, got dict. Convert arrays with torch.as_tensor"):
         find_same({}, X)
