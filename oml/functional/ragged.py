@@ -45,7 +45,7 @@ def concat_rows(rows: Sequence[Tensor], name: str, dtype: torch.dtype | None = N
 
 def pad_rows(rows: Ragged, fill: float) -> Tensor:
     """
-    Give a matrix with the rows at the left and `fill` at the right, as wide as the longest row; a copy.
+    Give a matrix with the rows at the left and `fill` at the right, as wide as the longest row. Without padding it is a view.
 
     Example:
         >>> pad_rows(concat_rows([torch.tensor([1, 2]), torch.tensor([3])], "x"), fill=-1)
@@ -56,7 +56,7 @@ def pad_rows(rows: Ragged, fill: float) -> Tensor:
     lengths = rows.lengths
     width = int(lengths.max()) if len(lengths) else 0
     if len(rows.values) == len(lengths) * width:
-        return rows.values.clone().view(len(lengths), width)
+        return rows.values.view(len(lengths), width)
     padded = rows.values.new_full((len(lengths), width), fill)
     padded[mask_lengths(lengths, width)] = rows.values
     return padded
