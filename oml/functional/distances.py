@@ -37,8 +37,8 @@ def pairwise_dist(x1: Tensor, x2: Tensor, p: float = 2) -> Tensor:
         f"pairwise_dist takes rows of one width, got {x1.shape[1]} (x1) and {x2.shape[1]} (x2) features.",
     )
     same = x1 is x2
-    x1 = _at_least_float32(x1)
-    x2 = x1 if same else _at_least_float32(x2)
+    x1 = at_least_float32(x1)
+    x2 = x1 if same else at_least_float32(x2)
     if p != 2:
         return torch.cdist(x1, x2, p=p)
     if x2.shape[0] == 0:
@@ -69,7 +69,7 @@ def elementwise_dist(x1: Tensor, x2: Tensor, p: float = 2) -> Tensor:
         x1.ndim == 2 and x1.shape == x2.shape,
         f"elementwise_dist takes two matrices (N, D) of one shape, got {tuple(x1.shape)} and {tuple(x2.shape)}.",
     )
-    distances: Tensor = torch.linalg.vector_norm(_at_least_float32(x1) - _at_least_float32(x2), ord=p, dim=1)
+    distances: Tensor = torch.linalg.vector_norm(at_least_float32(x1) - at_least_float32(x2), ord=p, dim=1)
     return distances
 
 
@@ -88,14 +88,15 @@ def normalise(x: Tensor, p: float = 2, detach_norm: bool = False) -> Tensor:
                 [0.0000, 0.0000]])
 
     """
-    wide = _at_least_float32(x)
+    wide = at_least_float32(x)
     norm = torch.linalg.vector_norm(wide, ord=p, dim=-1, keepdim=True)
     if detach_norm:
         norm = norm.detach()
     return (wide / torch.where(norm > 0, norm, 1)).to(x.dtype)
 
 
-def _at_least_float32(x: Tensor) -> Tensor:
+def at_least_float32(x: Tensor) -> Tensor:
+    """Give float32 and float64 as they are, and everything else as float32."""
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
 
