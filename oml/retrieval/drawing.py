@@ -42,6 +42,7 @@ def lay_out(
     """
     n_queries = len(rr.distances)
     query_ids = [int(i) for i in query_ids]
+    check(len(query_ids) > 0, "`query_ids` must name at least one query, got none. For instance: query_ids=[0, 1].")
     unknown = [i for i in query_ids if not 0 <= i < n_queries]
     check(not unknown, f"`query_ids` must be from 0 to {n_queries - 1}, got {show_some(unknown)}.")
     for name, value in (("n_galleries_to_show", n_galleries_to_show), ("n_gt_to_show", n_gt_to_show)):

@@ -113,3 +113,5 @@ def test_bad_queries(rr, dataset):
             rr.visualize([0, bad], dataset)
     with pytest.raises(InvalidInputError, match="`n_gt_to_show` must not be negative, got -1"):
         rr.visualize([0], dataset, n_gt_to_show=-1)
+    with pytest.raises(InvalidInputError, match="`query_ids` must name at least one query, got none"):
+        rr.visualize([], dataset)
