@@ -1,7 +1,6 @@
 """Triplet losses: an anchor shall be nearer to its positive than to its negative."""
 
 import math
-import warnings
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -14,9 +13,15 @@ from oml.functional.losses import check_reduction, get_reduced
 from oml.functional.triplets import sum_triplet_loss, triplet_loss
 from oml.interfaces.criterions import ITripletLossWithMiner
 from oml.interfaces.miners import ITripletsMiner, ITripletsMinerInBatch, TLabels, TripletCandidates, labels2tensor
+from oml.losses.warn_once import WarnOnce
 from oml.miners.inbatch_all_tri import AllTripletsMiner
 
 TLogs = Mapping[str, Tensor | float]
+
+NO_TRIPLETS = (
+    "A batch has no triplet, so its loss is 0: a triplet needs two items of one label and one of another. "
+    "Form batches with BalanceSampler(labels, n_labels, n_instances), both numbers at least 2."
+)
 
 
 class TripletLoss(nn.Module):
@@ -180,7 +185,7 @@ class TripletLossWithMiner(ITripletLossWithMiner):
         self.reduction = reduction
         self.need_logs = need_logs
         self._logs: TLogs = {}
-        self._has_warned = False
+        self._warn_of_no_triplets = WarnOnce(NO_TRIPLETS)
 
     def forward(self, features: Tensor, labels: TLabels) -> Tensor:
         """
@@ -231,16 +236,6 @@ class TripletLossWithMiner(ITripletLossWithMiner):
                 (far_sums * positives.exist.sum(dim=1)).sum() / n_triplets,
             )
         return loss / n_triplets if self.reduction == "mean" else loss
-
-    def _warn_of_no_triplets(self) -> None:
-        if not self._has_warned:
-            self._has_warned = True
-            warnings.warn(
-                "A batch has no triplet, so its loss is 0: a triplet needs two items of one label and one of another. "
-                "Form batches with BalanceSampler(labels, n_labels, n_instances), both numbers at least 2. "
-                "This is said once.",
-                stacklevel=2,
-            )
 
     @property
     def last_logs(self) -> dict[str, float]:
