@@ -1,6 +1,7 @@
 """Values per query to means, for all queries and for those of each category."""
 
-from collections.abc import Callable, Hashable, Sequence
+import operator
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,30 @@ def take_unreduced_metrics_by_mask(metrics: TMetricsDict, mask: Tensor | np.ndar
     return _map_leaves(metrics, lambda x: x if x.numel() == 1 else x[mask.to(x.device)])
 
 
-def take_items(metrics: TMetricsDict, ids: Tensor) -> TMetricsDict:
-    """Give the same nested dictionary of tensors (n_items,) with the values of the items at these positions only."""
-    return _map_leaves(metrics, lambda x: x[ids.to(x.device)])
+def split_items(metrics: TMetricsDict, groups: Mapping[Hashable, Tensor]) -> dict[Hashable, TMetricsDict]:
+    """
+    Give for each group the same nested dictionary with the values of its items only.
+
+    Args:
+        metrics: tensors (n_items,) in nested dictionaries.
+        groups: the positions of the items of each group.
+
+    Example:
+        >>> groups = {"cat": torch.tensor([0, 2]), "dog": torch.tensor([1])}
+        >>> split_items({"cmc": {1: torch.tensor([1.0, 0.5, 0.0])}}, groups)
+        {'cat': {'cmc': {1: tensor([1., 0.])}}, 'dog': {'cmc': {1: tensor([0.5000])}}}
+
+    """
+    if not groups:
+        return {}
+    order = torch.cat(list(groups.values()))
+    metrics = _map_leaves(metrics, lambda x: x[order.to(x.device)])  # once; the groups are slices of it
+    parts, start = {}, 0
+    for name, ids in groups.items():
+        place = slice(start, start + len(ids))
+        parts[name] = _map_leaves(metrics, operator.itemgetter(place))
+        start = place.stop
+    return parts
 
 
 def split_by_category(categories: TCategories, n_items: int) -> dict[Hashable, Tensor]:

@@ -16,7 +16,7 @@ from oml.functional.metrics.reduction import (
     TMetricsDict,
     reduce_metrics,
     split_by_category,
-    take_items,
+    split_items,
 )
 from oml.functional.ragged import concat_rows, pad_rows
 from oml.functional.relevance import is_listed
@@ -102,6 +102,5 @@ def group_metrics(
     finish = reduce_metrics if reduce else (lambda x: x)
     if categories is None:
         return finish(metrics)
-    groups = split_by_category(categories, n_items)
-    parts = {category: take_items(metrics, ids) for category, ids in groups.items()}
+    parts = split_items(metrics, split_by_category(categories, n_items))
     return {OVERALL_CATEGORIES_KEY: finish(metrics)} | {category: finish(part) for category, part in parts.items()}
