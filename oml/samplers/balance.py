@@ -7,7 +7,7 @@ import numpy as np
 
 from oml.errors import check
 from oml.samplers.label_groups import LabelGroups
-from oml.samplers.resumable import ResumableBatchSampler
+from oml.samplers.resumable import ResumableBatchSampler, make_generator
 
 DEFAULT_N_LABELS = 16
 
@@ -33,7 +33,7 @@ class BalanceSampler(ResumableBatchSampler):
     Example:
         >>> sampler = BalanceSampler([0, 0, 1, 1, 2, 2], n_labels=2, n_instances=2, seed=0)
         >>> len(sampler), sampler.batch_size, [sorted(batch) for batch in sampler]
-        (1, 4, [[0, 1, 4, 5]])
+        (1, 4, [[0, 1, 2, 3]])
 
     """
 
@@ -73,10 +73,10 @@ class BalanceSampler(ResumableBatchSampler):
         return len(self._groups) // self.n_labels
 
     def _iterate(self, epoch_seed: list[int], start: int) -> Iterator[list[int]]:
-        shuffled = np.random.default_rng(epoch_seed).permutation(len(self._groups))
+        shuffled = make_generator(epoch_seed, 0).permutation(len(self._groups))
         for number in range(start, len(self)):
             # a generator of its own lets a resumed epoch start at any batch
-            rng = np.random.default_rng([*epoch_seed, number])
+            rng = make_generator(epoch_seed, 1, number)
             groups = shuffled[number * self.n_labels : (number + 1) * self.n_labels]
             items = [self._groups.draw(group, self.n_instances, rng) for group in groups]
             yield np.concatenate(items).tolist()

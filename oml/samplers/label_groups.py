@@ -55,6 +55,11 @@ class LabelGroups:
             f"{show_some(singles)}. Drop these labels, or add items to them.",
         )
 
+    def get_items(self, group: int) -> np.ndarray:
+        """Give the positions of all the items of a label, ascending, where `group` is its place in `values`."""
+        start = self._starts[group]
+        return self._order[start : start + self.counts[group]]
+
     def draw(self, group: int, n_instances: int, rng: np.random.Generator) -> np.ndarray:
         """
         Give positions of random items of a label (n_instances,), where `group` is the label's place in `values`.

@@ -10,6 +10,18 @@ from oml.errors import check
 from oml.interfaces.samplers import IBatchSampler
 
 
+def make_generator(epoch_seed: list[int], *key: int) -> np.random.Generator:
+    """
+    Give a generator for one purpose within an epoch; other keys give independent ones.
+
+    Example:
+        >>> bool(make_generator([3, 0], 1).random() == make_generator([3, 0], 1).random())
+        True
+
+    """
+    return np.random.default_rng(np.random.SeedSequence(epoch_seed, spawn_key=key))
+
+
 class ResumableBatchSampler(IBatchSampler):
     """
     Keeps the seed of the epoch and the number of batches given; a child forms batches from a seed.

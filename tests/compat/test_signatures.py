@@ -44,8 +44,6 @@ TO_COME = {
     "oml.registry.samplers",
     "oml.registry.schedulers",
     "oml.registry.show_registry",
-    "oml.samplers.category_balance",
-    "oml.samplers.distinct_category_balance",
     "oml.utils.audios",
     "oml.utils.download_mock_dataset.get_mock_audios_dataset",
     "oml.utils.download_mock_dataset.get_mock_texts_dataset",
