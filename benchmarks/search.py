@@ -19,31 +19,21 @@ from typing import Any
 import faiss
 import numpy as np
 import torch
-import torch.nn.functional as F
+from documented_search import DIM, Items, make_embeddings
 from report import write_results
 
 import oml.functional.search
 from oml.functional.search import search
 from oml.functional.search_product import PRODUCTS
-from oml.interfaces.datasets import IQueryGalleryLabeledDataset
 from oml.metrics.of_results import calc_retrieval_metrics_rr
 from oml.retrieval.retrieval_results import RetrievalResults
 
-DIM, PER_LABEL = 384, 5
 MIB = 2**20
 MEMORY_CASES = {
     "60,500 x 384 against itself, k = 5": ("plain", None),
     "60,500 x 384 against itself, k = 5, max_memory = 200 MB": ("plain", 200 * 10**6),
     "2,000,000 x 128 memory-mapped, 1,000 queries, k = 10, max_memory = 200 MB": ("mapped", 200 * 10**6),
 }
-
-
-def make_embeddings(n: int) -> torch.Tensor:
-    """Give unit vectors of `PER_LABEL` items per label, the items of a label near each other."""
-    generator = torch.Generator().manual_seed(0)
-    centres = torch.randn(n // PER_LABEL + 1, DIM, generator=generator)
-    noise = torch.randn(n, DIM, generator=generator)
-    return F.normalize(centres[torch.arange(n) // PER_LABEL] + 1.2 * noise)
 
 
 def multiply_all(name: str, x: torch.Tensor) -> None:
@@ -123,35 +113,9 @@ def compare_with_products(n: int) -> dict[str, Any]:
     return {**times, **ratios}
 
 
-class _Items(IQueryGalleryLabeledDataset):
-    """Labelled items, each a query and a gallery."""
-
-    def __init__(self, labels: torch.Tensor):
-        self.labels, self.extra_data = labels, {}
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, item: int) -> dict[str, Any]:
-        return {"labels": int(self.labels[item])}
-
-    def get_labels(self) -> Any:
-        return self.labels.numpy()
-
-    def get_label2category(self) -> None:
-        return None
-
-    def get_query_ids(self) -> Any:
-        return torch.arange(len(self))
-
-    def get_gallery_ids(self) -> Any:
-        return torch.arange(len(self))
-
-
 def search_and_measure(x: torch.Tensor) -> None:
     """Search, and measure CMC@1, CMC@5, precision@5 and MAP@5, labels given."""
-    labels = torch.arange(len(x)) // PER_LABEL
-    results = RetrievalResults.from_embeddings(x, _Items(labels), n_items=5, verbose=False)
+    results = RetrievalResults.from_embeddings(x, Items(len(x)), n_items=5, verbose=False)
     calc_retrieval_metrics_rr(results, cmc_top_k=(1, 5), precision_top_k=(5,), map_top_k=(5,))
 
 
@@ -219,10 +183,23 @@ def _read_anonymous_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def run(is_short: bool) -> dict[str, Any]:
+def run_documented(pythons: dict[str, str], n: int) -> dict[str, Any]:
+    """Run search and metrics by the documented calls in environments of their own, and tell whether they agree."""
+    script = Path(__file__).with_name("documented_search.py")
+    found = {}
+    for name, python in pythons.items():
+        shown = subprocess.run([python, script, str(n)], capture_output=True, text=True, check=True).stdout
+        found[name] = json.loads(shown.splitlines()[-1])
+        print(name, found[name], flush=True)
+    return found
+
+
+def run(is_short: bool, peer_python: str | None) -> dict[str, Any]:
     """Run all parts."""
     scale, turns = (0.1, 1) if is_short else (1.0, 2)
     results: dict[str, Any] = {"whole": compare_with_products(int(60_500 * scale)), "galleries": {}, "memory": {}}
+    pythons = {"ours": sys.executable} | ({"Open Metric Learning": peer_python} if peer_python else {})
+    results["documented calls"] = run_documented(pythons, int(60_500 * scale))
     for n_galleries in (5_900, 14_000, 60_500):
         n = min(n_galleries, 6_000)
         found = compare(int(n * scale), int(n_galleries * scale), [1, 10, 50, 100], turns)
@@ -239,13 +216,16 @@ def main() -> None:
     """Read the command line, measure, write the results unless the run is short."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="a tenth of the sizes; writes nothing")
+    parser.add_argument(
+        "--peer-python", help="of an environment with Open Metric Learning, to run that beside"
+    )
     parser.add_argument("--memory", choices=MEMORY_CASES, help="measure one case of memory and print it")
     parser.add_argument("--scale", type=float, default=1.0)
     arguments = parser.parse_args()
     if arguments.memory:
         print(json.dumps(measure_memory(arguments.memory, arguments.scale)))
         return
-    results = run(arguments.short)
+    results = run(arguments.short, arguments.peer_python)
     if not arguments.short:
         print(write_results("search", results))
 

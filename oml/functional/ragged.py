@@ -45,7 +45,7 @@ def concat_rows(rows: Sequence[Tensor], name: str, dtype: torch.dtype | None = N
 
 def pad_rows(rows: Ragged, fill: float) -> Tensor:
     """
-    Give a matrix with the rows at the left and `fill` at the right, as wide as the longest row. Without padding it is a view.
+    Give a matrix with the rows at the left and `fill` at the right, as wide as the longest; a view if none is shorter.
 
     Example:
         >>> pad_rows(concat_rows([torch.tensor([1, 2]), torch.tensor([3])], "x"), fill=-1)

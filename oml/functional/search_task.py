@@ -71,17 +71,17 @@ class SearchTask:
             plan = replace(plan, queries=min(plan.queries, max(1, self.max_query_block)))
         is_undecided = torch.zeros(n, dtype=torch.bool, device=device)
 
-        def propose(block: slice) -> Candidates:
-            return self._propose(scorer, positions[block], capacity, plan)
-
-        def decide(block: slice, candidates: Candidates) -> None:
+        def work(block: slice) -> None:
             rows = positions[block]
+            candidates = self._propose(scorer, rows, capacity, plan)
             distances[rows], ids[rows] = self._decide(rows, candidates, plan)
             is_undecided[block] = candidates.is_given_up
-            on_progress(len(rows) - int(candidates.is_given_up.sum()))
+
+        def count_decided(block: slice) -> None:
+            on_progress(block.stop - block.start - int(is_undecided[block].sum()))
 
         blocks = [slice(*ends) for ends in plan.split_queries(n, self.n_workers)]
-        run_in_threads(propose, blocks, self.n_workers, decide)
+        run_in_threads(work, blocks, self.n_workers, count_decided)
         return positions[is_undecided]
 
     def _propose(self, scorer: Scorer, positions: Tensor, capacity: int, plan: Plan) -> Candidates:

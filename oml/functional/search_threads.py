@@ -1,7 +1,7 @@
 """Threads of our own for work that falls into independent parts: each computes alone, none waits for the others."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
 import torch
@@ -10,7 +10,6 @@ _LEAST_MEMORY = 24 * 2**20  # bytes that a worker needs for products of a good s
 LEAST_WORK = 2**28  # multiplications below which starting threads does not pay
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 
 def get_n_workers(device: torch.device, n_operations: int, memory: int) -> int:
@@ -29,41 +28,40 @@ def get_n_workers(device: torch.device, n_operations: int, memory: int) -> int:
 
 
 def run_in_threads(
-    function: Callable[[T], R], items: Sequence[T], n_workers: int, on_done: Callable[[T, R], object]
+    function: Callable[[T], object], items: Iterable[T], n_workers: int, on_done: Callable[[T], object]
 ) -> None:
     """
-    Call the function with the items, in rounds of as many as there are workers; the first error is raised.
+    Call the function with each item, in any order; the first error is raised, what has not begun is dropped.
 
     With one worker it is called here. More workers share the threads of torch evenly; the caller's number of threads is
     put back at the end.
 
     Args:
-        function: what to do; gradients are off in it. It should consist of long steps: threads of Python that make many
-            short ones wait for each other.
+        function: what to do; gradients are off in it.
         items: what to do it with.
         n_workers: how many items are worked on at a time.
-        on_done: called in the calling thread with each item and what came of it, while the workers are at rest.
+        on_done: called in the calling thread with each item that is done.
 
     """
     if n_workers == 1:
         for item in items:
-            on_done(item, function(item))
+            function(item)
+            on_done(item)
         return
     n_threads = torch.get_num_threads()
 
     def start() -> None:
         torch.set_num_threads(max(1, n_threads // n_workers))  # of this thread; new ones begin with the same
 
-    def work(item: T) -> R:
+    def work(item: T) -> T:
         with torch.no_grad():
-            return function(item)
+            function(item)
+        return item
 
     pool = ThreadPoolExecutor(n_workers, initializer=start)
     try:
-        for first in range(0, len(items), n_workers):
-            part = items[first : first + n_workers]
-            for item, result in zip(part, list(pool.map(work, part)), strict=True):
-                on_done(item, result)
+        for future in as_completed([pool.submit(work, item) for item in items]):
+            on_done(future.result())
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(n_threads)
