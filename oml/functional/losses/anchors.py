@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from oml.errors import check
 from oml.functional.losses.reduction import check_reduction
@@ -65,7 +66,7 @@ def logsumexp_where(scores: Tensor, mask: Tensor, with_zero: bool = False) -> Te
     lowest = torch.finfo(scores.dtype).min
     filled = scores.masked_fill(~mask, lowest)
     if not scores.shape[1]:
-        filled = filled.new_full((len(scores), 1), lowest)
+        filled = pad(filled, (0, 1), value=lowest)
     sums = filled.logsumexp(dim=1)
     return torch.logaddexp(sums, torch.zeros_like(sums)) if with_zero else sums
 
