@@ -79,13 +79,18 @@ def find_same(
 
 
 def find_pairs(
-    labels: TRelation, features: Tensor, ref_labels: TRelation | None = None, ref_features: Tensor | None = None
+    labels: TRelation,
+    features: Tensor,
+    ref_labels: TRelation | None = None,
+    ref_features: Tensor | None = None,
+    has_own_refs: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """
     Give the positive and the negative candidates of each anchor: two masks (A, C).
 
-    Without references nobody is his own positive or negative. With references nobody is among them. Arguments and
-    errors are those of `find_same`.
+    Without references nobody is his own positive or negative. With references nobody is among them, unless
+    `has_own_refs`: then the first A references are the anchors themselves. Other arguments and errors are those of
+    `find_same`.
 
     Example:
         >>> positives, negatives = find_pairs([7, 8, 7], torch.zeros(3, 4))
@@ -95,8 +100,8 @@ def find_pairs(
     """
     same = find_same(labels, features, ref_labels, ref_features)
     negatives = ~same
-    if ref_features is None:
-        same.fill_diagonal_(False)
+    if ref_features is None or has_own_refs:
+        same.fill_diagonal_(False)  # of the first columns
         negatives.fill_diagonal_(False)
     return same, negatives
 

@@ -62,6 +62,7 @@ class PairLoss(nn.Module, ABC):
         labels: TRelation,
         ref_features: Tensor | None = None,
         ref_labels: TRelation | None = None,
+        has_own_refs: bool = False,
     ) -> Tensor:
         """
         Give the loss.
@@ -70,15 +71,16 @@ class PairLoss(nn.Module, ABC):
             features: (B, D).
             labels: Integers (B,), a tensor or a list; or any other relation that
                 `oml.functional.relations.find_same` takes: several labels per item, or a given relevance.
-            ref_features: Candidates (C, D) instead of the batch itself; an item of the batch should not be among them.
+            ref_features: Candidates (C, D) instead of the batch itself.
             ref_labels: Their labels.
+            has_own_refs: The first B candidates are the batch itself; otherwise none of its items should be among them.
 
         Raises:
             TypeError: labels are of an unknown type.
             InvalidInputError: labels, features and references do not fit each other.
 
         """
-        positives, negatives = find_pairs(labels, features, ref_labels, ref_features)
+        positives, negatives = find_pairs(labels, features, ref_labels, ref_features, has_own_refs)
         scores = self.calc_scores(features, ref_features)
         anchor_losses = self.calc_losses(scores, positives, negatives)
         if scores.device.type == "cpu" and not anchor_losses.exist.any():
