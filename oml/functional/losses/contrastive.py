@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from oml.functional.distances import at_least_float32
-from oml.functional.losses.anchors import AnchorLosses, check_masks, logsumexp_where
+from oml.functional.losses.anchors import AnchorLosses, any_in_rows, check_masks, logsumexp_where
+from oml.functional.losses.ranks import take_relevant
 
 
 def contrastive_loss(
@@ -33,17 +34,18 @@ def contrastive_loss(
         >>> positives = torch.tensor([[True, False, False]])
         >>> losses = contrastive_loss(torch.tensor([[0.5, 0.75, 2.0]]), positives, ~positives, 0.0, 1.0)
         >>> losses.losses.T, losses.n_terms.T
-        (tensor([[0.5000, 0.2500]]), tensor([[1, 1]]))
+        (tensor([[0.5000, 0.2500]]), tensor([[1., 1.]]))
 
     """
     check_masks(distances, positives, negatives)
     distances = at_least_float32(distances)
-    too_far = (distances - positive_margin).relu().masked_fill(~positives, 0)
+    near, is_positive = take_relevant(distances, positives)
+    too_far = (near - positive_margin).relu().masked_fill(~is_positive, 0)
     too_near = (negative_margin - distances).relu().masked_fill(~negatives, 0)
     return AnchorLosses(
         torch.stack([too_far.sum(dim=1), too_near.sum(dim=1)]),
-        exist=(positives | negatives).any(dim=1),
-        n_terms=torch.stack([too_far.count_nonzero(dim=1), too_near.count_nonzero(dim=1)]),
+        exist=any_in_rows(positives | negatives),
+        n_terms=torch.stack([x.detach().sign().sum(dim=1) for x in (too_far, too_near)]),
     )
 
 
@@ -73,6 +75,6 @@ def lifted_structure_loss(distances: Tensor, positives: Tensor, negatives: Tenso
     """
     check_masks(distances, positives, negatives)
     distances = at_least_float32(distances)
-    exist = positives.any(dim=1) & negatives.any(dim=1)
+    exist = any_in_rows(positives) & any_in_rows(negatives)
     losses = logsumexp_where(distances, positives) + logsumexp_where(margin - distances, negatives)
     return AnchorLosses(losses.relu().masked_fill(~exist, 0), exist)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from oml.functional.distances import at_least_float32
-from oml.functional.losses.anchors import AnchorLosses, check_masks
+from oml.functional.losses.anchors import AnchorLosses, any_in_rows, check_masks
 from oml.functional.losses.ranks import soft_ranks, take_relevant
 
 
@@ -43,7 +43,7 @@ def smooth_ap_loss(similarities: Tensor, positives: Tensor, negatives: Tensor, t
     among_all = soft_ranks(targets, scores.masked_fill(~(positives | negatives), -math.inf), temperature)
     # a target counts itself as 1/2, and has the rank 1
     precisions = ((among_positives + 0.5) / (among_all + 0.5)).masked_fill(~is_positive, 0)
-    exist = positives.any(dim=1) & negatives.any(dim=1)
+    exist = any_in_rows(positives) & any_in_rows(negatives)
     average = precisions.sum(dim=1) / positives.sum(dim=1).clamp_min(1)
     return AnchorLosses((1 - average).masked_fill(~exist, 0), exist)
 
@@ -94,7 +94,7 @@ def recall_at_k_loss(
     for k in ks:
         is_among_first = torch.sigmoid((k - ranks) / count_temperature).masked_fill(~is_positive, 0)
         recalls.append(is_among_first.sum(dim=1) / n_positives.clamp(1, k))
-    exist = positives.any(dim=1) & negatives.any(dim=1)
+    exist = any_in_rows(positives) & any_in_rows(negatives)
     return AnchorLosses((1 - torch.stack(recalls).mean(dim=0)).masked_fill(~exist, 0), exist)
 
 
@@ -141,5 +141,5 @@ def fast_ap_loss(similarities: Tensor, positives: Tensor, negatives: Tensor, n_b
     is_empty = all_so_far == 0
     average = (of_positives * so_far / all_so_far.masked_fill(is_empty, 1)).sum(dim=1)
     average = average / positives.sum(dim=1).clamp_min(1)
-    exist = positives.any(dim=1) & negatives.any(dim=1)
+    exist = any_in_rows(positives) & any_in_rows(negatives)
     return AnchorLosses((1 - average).masked_fill(~exist, 0), exist)

@@ -10,7 +10,7 @@ from torch.nn.functional import pad
 
 from oml.errors import check
 from oml.functional.distances import at_least_float32
-from oml.functional.losses.anchors import AnchorLosses, check_masks
+from oml.functional.losses.anchors import AnchorLosses, any_in_rows, check_masks
 from oml.functional.losses.ranks import take_relevant
 
 
@@ -48,7 +48,7 @@ def semi_hard_triplet_loss(distances: Tensor, positives: Tensor, negatives: Tens
     near = near.masked_fill(~is_positive, -math.inf)
     far = distances.masked_fill(~negatives, math.inf)
     losses, n_terms = _SumOverSemiHard.apply(near, far, margin)
-    return AnchorLosses(losses, positives.any(dim=1) & negatives.any(dim=1), n_terms)
+    return AnchorLosses(losses, any_in_rows(positives) & any_in_rows(negatives), n_terms)
 
 
 class _SumOverSemiHard(torch.autograd.Function):

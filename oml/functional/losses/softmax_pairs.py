@@ -5,7 +5,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from oml.functional.distances import at_least_float32
-from oml.functional.losses.anchors import AnchorLosses, check_masks, logsumexp_where, mean_where
+from oml.functional.losses.anchors import AnchorLosses, any_in_rows, check_masks, logsumexp_where, mean_where
+from oml.functional.losses.ranks import take_relevant
 
 
 def nt_xent_loss(similarities: Tensor, positives: Tensor, negatives: Tensor, temperature: float) -> AnchorLosses:
@@ -36,8 +37,9 @@ def nt_xent_loss(similarities: Tensor, positives: Tensor, negatives: Tensor, tem
     check_masks(similarities, positives, negatives)
     logits = at_least_float32(similarities) / temperature
     against = logsumexp_where(logits, negatives)
-    losses = softplus(against[:, None] - logits).masked_fill(~positives, 0).sum(dim=1)
-    n_terms = positives.sum(dim=1) * negatives.any(dim=1)
+    targets, is_positive = take_relevant(logits, positives)
+    losses = softplus(against[:, None] - targets).masked_fill(~is_positive, 0).sum(dim=1)
+    n_terms = positives.sum(dim=1) * any_in_rows(negatives)
     return AnchorLosses(losses, n_terms > 0, n_terms)
 
 
@@ -67,7 +69,7 @@ def sup_con_loss(similarities: Tensor, positives: Tensor, negatives: Tensor, tem
     """
     check_masks(similarities, positives, negatives)
     logits = at_least_float32(similarities) / temperature
-    exist = positives.any(dim=1)
+    exist = any_in_rows(positives)
     losses = logsumexp_where(logits, positives | negatives) - mean_where(logits, positives)
     return AnchorLosses(losses.masked_fill(~exist, 0), exist)
 
@@ -111,7 +113,7 @@ def multi_similarity_loss(
     """
     check_masks(similarities, positives, negatives)
     similarities = at_least_float32(similarities)
-    has_positive, has_negative = positives.any(dim=1), negatives.any(dim=1)
+    has_positive, has_negative = any_in_rows(positives), any_in_rows(negatives)
     if epsilon is not None and similarities.numel():
         known = similarities.detach()
         least_similar = known.masked_fill(~positives, torch.inf).amin(dim=1, keepdim=True)
@@ -119,11 +121,10 @@ def multi_similarity_loss(
         # worded so that what is not a number stays
         positives = positives & ~(known >= most_similar + epsilon)
         negatives = negatives & ~(known <= least_similar - epsilon)
-    shifted = similarities - base
-    losses = logsumexp_where(-alpha * shifted, positives, with_zero=True) / alpha
-    losses = losses + logsumexp_where(beta * shifted, negatives, with_zero=True) / beta
+    of_positives = softplus(logsumexp_where(-alpha * similarities, positives) + alpha * base) / alpha
+    of_negatives = softplus(logsumexp_where(beta * similarities, negatives) - beta * base) / beta
     counts = has_positive | has_negative
-    return AnchorLosses(losses, counts if epsilon is None else has_positive & has_negative, counts)
+    return AnchorLosses(of_positives + of_negatives, counts if epsilon is None else has_positive & has_negative, counts)
 
 
 def circle_loss(
@@ -158,6 +159,6 @@ def circle_loss(
     known = similarities.detach()
     positive_logits = -scale * (1 + margin - known).relu() * (similarities - (1 - margin))
     negative_logits = scale * (known + margin).relu() * (similarities - margin)
-    exist = positives.any(dim=1) & negatives.any(dim=1)
+    exist = any_in_rows(positives) & any_in_rows(negatives)
     losses = softplus(logsumexp_where(positive_logits, positives) + logsumexp_where(negative_logits, negatives))
     return AnchorLosses(losses.masked_fill(~exist, 0), exist)
