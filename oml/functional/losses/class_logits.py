@@ -1,0 +1,132 @@
+"""
+Logits `scale * cos` of classes and items, and their gradients, in blocks of classes.
+
+The loss of a classifier looks at each of C * B logits, and C may be a million. Here they lie as (C, B), so that a block
+of classes is one piece of memory, and all that is done with it is done while it is in the cache of a processor. The
+weight is not normalised: the norms of its rows divide the logits, and its gradient is projected where it is written. So
+there is one array of C * B numbers beside the weight and its gradient, and no other of their sizes.
+
+A class may have several centres, K rows of the weight one after another: then there are R = C * K rows of logits.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+# numbers of a block: few enough for the cache of a processor, many enough to fill an accelerator
+CPU_BLOCK = 2**21
+DEVICE_BLOCK = 2**24
+
+
+class ClassBlock(NamedTuple):
+    """
+    Some classes, the rows of the weight that are theirs, and where among them the items' own classes are.
+
+    `is_here` (B,) tells whose class is in the block; `places` (1, B) are their places, or any place if it is elsewhere.
+    """
+
+    classes: slice
+    rows: slice
+    is_here: Tensor
+    places: Tensor
+
+    def put_(self, values: Tensor, new: Tensor | float, old: Tensor | None = None) -> None:
+        """Set the values (n, B) of the items' own classes, where they are here, to new ones (B,)."""
+        old = values.gather(0, self.places) if old is None else old
+        values.scatter_(0, self.places, torch.where(self.is_here, new, old))
+
+
+class ClassLogits(NamedTuple):
+    """
+    Logits of the rows of `weight` (R, D), not normalised, and of `directions` (B, D), normalised.
+
+    They are `factors * (weight @ directions.T)`, (R, B), with the factors (R,) `scale / |row|`; a row of zeros counts
+    as of the norm 1. `logits` has R = 0 rows if they are not kept.
+    """
+
+    logits: Tensor
+    factors: Tensor
+    directions: Tensor
+    weight: Tensor
+    labels: Tensor
+    scale: float
+    n_centres: int
+
+
+def make_logits(
+    directions: Tensor, weight: Tensor, labels: Tensor, scale: float, n_centres: int, keep: bool
+) -> ClassLogits:
+    """Give room for the logits of the items (B, D), with the labels (B,), which `calc_block` fills."""
+    logits = directions.new_empty(len(weight) if keep else 0, len(directions))
+    return ClassLogits(logits, directions.new_empty(len(weight)), directions, weight, labels, scale, n_centres)
+
+
+def calc_block(made: ClassLogits, block: ClassBlock, turned: Tensor) -> Tensor:
+    """Give the logits (r, B) of a block, written where they are kept; `turned` are the directions as (D, B)."""
+    weight = made.weight[block.rows].to(turned.dtype)
+    factors = made.factors[block.rows]
+    norms = torch.linalg.vector_norm(weight, dim=1)
+    torch.div(made.scale, norms + (norms == 0), out=factors)
+    if not len(made.logits):
+        return torch.mm(weight, turned).mul_(factors[:, None])
+    return torch.mm(weight, turned, out=made.logits[block.rows]).mul_(factors[:, None])
+
+
+def split_centres(logits: Tensor, n_centres: int) -> Tensor:
+    """Give logits (n * K, B) as (n, K, B)."""
+    return logits.view(len(logits) // n_centres, n_centres, logits.shape[1])
+
+
+def split_classes(made: ClassLogits) -> Iterator[ClassBlock]:
+    """Give the classes block by block."""
+    labels, n_centres, device = made.labels, made.n_centres, made.weight.device.type
+    width = n_centres * max(1, made.weight.shape[1], len(labels))
+    size = max(1, (CPU_BLOCK if device == "cpu" else DEVICE_BLOCK) // width)
+    n_classes = len(made.weight) // n_centres
+    for start in range(0, n_classes, size):
+        stop = min(start + size, n_classes)
+        places = labels - start
+        is_here = (places >= 0) & (places < stop - start)
+        rows = slice(start * n_centres, stop * n_centres)
+        yield ClassBlock(slice(start, stop), rows, is_here, places.clamp_(0, stop - start - 1)[None])
+
+
+def calc_gradients(
+    made: ClassLogits, calc_slopes: Callable[[ClassBlock], Tensor], needs: tuple[bool, bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """
+    Give the gradients of the normalised items (B, D) and of the weight (R, D).
+
+    Args:
+        made: The logits and what they were made of.
+        calc_slopes: Gives the gradients of the logits of a block (r, B), which are overwritten.
+        needs: Whether the items, and whether the weight, need a gradient.
+
+    Raises:
+        RuntimeError: called with `create_graph=True`.
+
+    """
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            "Losses of classifiers and proxies have no second derivative (create_graph=True): to save memory, their "
+            "first one is computed in place."
+        )
+    logits, factors, directions, weight, _, scale, _ = made
+    grad_directions = torch.zeros_like(directions) if needs[0] else None
+    grad_weight = torch.empty_like(weight, memory_format=torch.contiguous_format) if needs[1] else None
+    for block in split_classes(made):
+        rows, row_factors = weight[block.rows].to(directions.dtype), factors[block.rows]
+        slopes = calc_slopes(block).mul_(row_factors[:, None])
+        if grad_directions is not None:
+            grad_directions.addmm_(slopes.T, rows)
+        if grad_weight is not None:
+            # what points along a row changes its length only, not its cosines
+            along = (slopes * logits[block.rows]).sum(dim=1).mul_(row_factors).mul_(-1 / scale**2)
+            out = grad_weight[block.rows]
+            if out.dtype == directions.dtype:
+                torch.addmm(torch.mul(rows, along[:, None], out=out), slopes, directions, out=out)
+            else:
+                out.copy_(torch.addmm(rows * along[:, None], slopes, directions))
+    return grad_directions, grad_weight
