@@ -28,7 +28,8 @@ class PairLoss(nn.Module, ABC):
     `DistancePairLoss` and define `calc_losses`.
 
     If no anchor has the candidates it needs, the loss is 0, with zero gradients, and the first time there is a warning
-    (on the processor; elsewhere finding out would mean waiting for the device in each step).
+    (on the processor; elsewhere finding out would mean waiting for the device in each step). `torch.compile` takes it,
+    without that warning; losses that look at positives apart break the graph there, on the processor only.
 
     Args:
         reduction: "mean" over all terms, "sum", or "none": the losses of the anchors (B,).
@@ -83,7 +84,7 @@ class PairLoss(nn.Module, ABC):
         positives, negatives = find_pairs(labels, features, ref_labels, ref_features, has_own_refs)
         scores = self.calc_scores(features, ref_features)
         anchor_losses = self.calc_losses(scores, positives, negatives)
-        if scores.device.type == "cpu" and not anchor_losses.exist.any():
+        if scores.device.type == "cpu" and not torch.compiler.is_compiling() and not anchor_losses.exist.any():
             self._warn_of_no_pairs()
         losses, exist, n_terms = anchor_losses
         self._last = scores.detach(), positives, negatives, AnchorLosses(losses.detach(), exist, n_terms)

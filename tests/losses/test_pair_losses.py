@@ -235,3 +235,22 @@ def test_errors(name: str) -> None:
 def test_options(construct, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         construct()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_nothing_waits_for_the_device(generator, name: str) -> None:
+    features = torch.randn(8, 4, generator=generator, requires_grad=True)
+    expected = make(name)(features, LABELS)
+    (expected_grad,) = torch.autograd.grad(expected, features)
+    criterion, on_device, labels = make(name), features.detach().cuda().requires_grad_(), torch.tensor(LABELS).cuda()
+    criterion(on_device, labels).backward()  # libraries are loaded the first time
+    on_device.grad = None
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        loss = criterion(on_device, labels)
+        loss.backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    torch.testing.assert_close(loss.cpu(), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(on_device.grad.cpu(), expected_grad, rtol=1e-3, atol=1e-5)
