@@ -73,6 +73,34 @@ def elementwise_dist(x1: Tensor, x2: Tensor, p: float = 2) -> Tensor:
     return distances
 
 
+def candidate_dist(x1: Tensor, x2: Tensor, ids: Tensor, bank: Tensor | None = None) -> Tensor:
+    """
+    Give the L2 distances of each row of x1 (A, D) to some rows of x2 (C, D): (A, K).
+
+    Forward and backward take O(A * K * D), which for a few candidates is less than the backward pass of all distances.
+    They are computed from the differences, so near distances keep their digits. The gradient of a distance of 0 is 0.
+    Half precision is computed, and given back, in float32.
+
+    Args:
+        x1: Rows (A, D).
+        x2: Rows (C, D).
+        ids: Rows of x2 (A, K), int64; those from C on are rows of the bank.
+        bank: More rows (M, D), which get no gradient.
+
+    Example:
+        >>> x = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
+        >>> candidate_dist(x, x, ids=torch.tensor([[1, 2], [1, 0]]), bank=torch.tensor([[0.0, 1.0]]))
+        tensor([[5., 1.],
+                [0., 5.]])
+
+    """
+    same = x1 is x2
+    others = None if same else at_least_float32(x2)
+    bank = None if bank is None or len(bank) == 0 else at_least_float32(bank.detach())
+    distances: Tensor = _CandidateL2.apply(at_least_float32(x1), others, ids, bank)
+    return distances
+
+
 def normalise(x: Tensor, p: float = 2, detach_norm: bool = False) -> Tensor:
     """
     Give the vectors of the last dimension of x divided by their Lp norms, in the dtype of x; zero vectors stay zero.
@@ -127,10 +155,49 @@ class _L2(torch.autograd.Function):
         grad1 = grad2 = None
         with torch.autocast(grad.device.type, enabled=False):
             if x2 is None:
-                weights = weights + weights.T
+                weights = weights.T.contiguous().add_(weights)  # five times as fast as adding columns to rows
                 return torch.addmm(x1 * weights.sum(dim=1)[:, None], weights, x1, alpha=-1), None
             if ctx.needs_input_grad[0]:
                 grad1 = torch.addmm(x1 * weights.sum(dim=1)[:, None], weights, x2, alpha=-1)
             if ctx.needs_input_grad[1]:
                 grad2 = torch.addmm(x2 * weights.sum(dim=0)[:, None], weights.T, x1, alpha=-1)
         return grad1, grad2
+
+
+class _CandidateL2(torch.autograd.Function):
+    """L2 distances of the rows of x1 (A, D) to chosen rows of x2 (C, D), or of x1 where x2 is None, or of a bank."""
+
+    @staticmethod
+    def forward(ctx: Any, x1: Tensor, x2: Tensor | None, ids: Tensor, bank: Tensor | None) -> Tensor:
+        differences = _subtract_rows(x1, x2, ids, bank)
+        distances: Tensor = torch.linalg.vector_norm(differences, dim=2)
+        ctx.save_for_backward(x1, x2, ids, bank, distances, differences)
+        return distances
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        x1, x2, ids, bank, distances, differences = ctx.saved_tensors
+        is_apart = distances.sign()
+        weights = grad * is_apart / (distances + (1 - is_apart))
+        if torch.is_grad_enabled():  # to be differentiated again
+            differences = _subtract_rows(x1, x2, ids, bank)
+        grads = differences * weights[:, :, None]
+        grad1, flat, others = grads.sum(dim=1), ids.flatten(), grads.flatten(0, 1)
+        n_rows = len(x1 if x2 is None else x2)
+        if bank is not None:
+            others = torch.where((flat < n_rows)[:, None], others, 0)
+            flat = flat.clamp_max(n_rows - 1)
+        if x2 is None:
+            return grad1.index_add(0, flat, others, alpha=-1), None, None, None
+        return grad1, torch.zeros_like(x2).index_add(0, flat, others, alpha=-1), None, None
+
+
+def _subtract_rows(x1: Tensor, x2: Tensor | None, ids: Tensor, bank: Tensor | None) -> Tensor:
+    """Give the differences (A, K, D)."""
+    x2, flat = x1 if x2 is None else x2, ids.flatten()
+    if bank is None:
+        rows = x2.index_select(0, flat)
+    else:
+        banked = bank.index_select(0, (flat - len(x2)).clamp_min(0))
+        rows = torch.where((flat < len(x2))[:, None], x2.index_select(0, flat.clamp_max(len(x2) - 1)), banked)
+    return x1[:, None] - rows.view(*ids.shape, x1.shape[1])

@@ -13,8 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, softplus
 
+from oml.functional.distances import candidate_dist
+from oml.interfaces.miners import TripletCandidates, TripletDistances
+
 # beyond so many positives per anchor sorting is faster (measured for batches of 256 to 1024 on a processor)
 MAX_SLOTS = 12
+# so many items make the backward pass of all distances as long as that of one candidate (measured at B = 64 to 1024)
+ITEMS_PER_CANDIDATE = 64
 # elements handled at once: few enough for the cache of a processor, many enough to fill an accelerator
 CPU_BLOCK = 2**16
 DEVICE_BLOCK = 2**24
@@ -109,9 +114,40 @@ def sum_triplet_loss(near: Tensor, far: Tensor, margin: float | None) -> tuple[T
         (tensor(1.7500), tensor(2))
 
     """
+    if near.shape[1] == far.shape[1] == 1:
+        losses = triplet_loss(near, far, margin)  # 0 where there is an empty place
+        return losses.sum(), losses.count_nonzero()
     near = _squeeze_slots(near)
     loss, n_active = _SumOverTriplets.apply(near, far, margin)
     return loss, n_active
+
+
+def read_distances(
+    features: Tensor, distances: Tensor, candidates: TripletCandidates, bank: Tensor | None = None
+) -> TripletDistances:
+    """
+    Give the distances of the anchors to their candidates, with gradients.
+
+    A few candidates are compared again with their anchors: the backward pass of that is cheaper than that of all the
+    distances. Of many the distances are taken out of those to all items.
+
+    Args:
+        features: Features (B, D).
+        distances: L2 distances of all the anchors to all the items (B, C), with a graph.
+        candidates: Positions of the items: in the batch, from B on in the bank.
+        bank: Features of a bank (C - B, D).
+
+    """
+    positives, negatives = candidates
+    if positives.ids is not None and negatives.ids is not None:
+        n_positives, n_negatives = positives.ids.shape[1], negatives.ids.shape[1]
+        if n_positives + n_negatives <= max(2, distances.shape[1] // ITEMS_PER_CANDIDATE):
+            read = candidate_dist(features, features, torch.cat([positives.ids, negatives.ids], dim=1), bank)
+            near, far = read.split([n_positives, n_negatives], dim=1)
+            return TripletDistances(
+                torch.where(positives.exist, near, -math.inf), torch.where(negatives.exist, far, math.inf)
+            )
+    return TripletDistances(positives.take(distances, missing=-math.inf), negatives.take(distances, missing=math.inf))
 
 
 def _squeeze_slots(near: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """What a miner must offer: which triplets of a batch the loss shall look at."""
 
+import math
 from abc import ABC, abstractmethod
 from collections import Counter
 from typing import Any, ClassVar, NamedTuple
@@ -16,17 +17,18 @@ TLabels = list[int] | Tensor
 
 class Candidates(NamedTuple):
     """
-    Items of the batch that each anchor may take, up to K of them.
+    Items that each anchor may take, up to K of them.
 
-    `exist` (B, K) tells which of the K places are taken. `ids` (B, K), int64, are the items' positions in the batch;
-    None means that place k is item k, so K = B.
+    `exist` (A, K) tells which of the K places are taken. `ids` (A, K), int64, are the items' positions among all the
+    items, which are those of the batch, or those of the batch and then those of a bank; None means that place k is
+    item k.
     """
 
     exist: Tensor
     ids: Tensor | None = None
 
     def take(self, distances: Tensor, missing: float) -> Tensor:
-        """Give the distances to the candidates (B, K) out of those to all items (B, B), or `missing`."""
+        """Give the distances to the candidates (A, K) out of those to all items (A, C), or `missing`."""
         return torch.where(self.exist, distances if self.ids is None else distances.gather(1, self.ids), missing)
 
 
@@ -39,6 +41,25 @@ class TripletCandidates(NamedTuple):
     def count_triplets(self) -> Tensor:
         """Give the number of triplets, a tensor without dimensions."""
         return (self.positives.exist.sum(dim=1) * self.negatives.exist.sum(dim=1)).sum()
+
+
+class TripletDistances(NamedTuple):
+    """
+    Distances of anchors to their positives (A, P) and negatives (A, Q), with gradients: each positive of an anchor with
+    each of its negatives is a triplet.
+
+    `near` is -inf and `far` is inf where there is no item. Each triplet stands for `weight` triplets. `is_original`
+    tells whether all of them are from the batch alone, for a loss that logs both kinds; None where kinds do not matter.
+    """
+
+    near: Tensor
+    far: Tensor
+    weight: Tensor | float = 1.0
+    is_original: bool | None = None
+
+    def count_triplets(self) -> Tensor:
+        """Give the number of triplets, without their weight, a tensor without dimensions."""
+        return ((self.near != -math.inf).sum(dim=1) * (self.far != math.inf).sum(dim=1)).sum()
 
 
 def labels2list(labels: TLabels) -> list[int]:
@@ -73,6 +94,22 @@ def labels2tensor(labels: TLabels, features: Tensor) -> Tensor:
         tensor([3, 1])
 
     """
+    return check_labels(labels, features).to(features.device, non_blocking=True)
+
+
+def check_labels(labels: TLabels, features: Tensor) -> Tensor:
+    """
+    Give the labels as a tensor (B,) where they are, after a look at their type and number.
+
+    Raises:
+        TypeError: the labels are neither a tensor nor a list.
+        InvalidInputError: there are not as many labels as features.
+
+    Example:
+        >>> check_labels(torch.tensor([[3], [1]]), features=torch.zeros(2, 4))
+        tensor([3, 1])
+
+    """
     if not isinstance(labels, (Tensor, list)):
         raise TypeError(_wrong_type_message(labels))
     labels = torch.as_tensor(labels).reshape(-1)
@@ -81,7 +118,7 @@ def labels2tensor(labels: TLabels, features: Tensor) -> Tensor:
         f"There must be one label per row of the features (B, D), got features of the shape {tuple(features.shape)} "
         f"and {len(labels)} labels.",
     )
-    return labels.to(features.device, non_blocking=True)
+    return labels
 
 
 def _wrong_type_message(labels: Any) -> str:
@@ -97,6 +134,27 @@ class ITripletsMiner(ABC):
     @abstractmethod
     def sample(self, features: Tensor, labels: TLabels) -> TTriplets:
         """Give anchors, positives and negatives, (T, D) each, for the features (B, D) with the labels (B,)."""
+
+
+class ITripletsMinerWithDistances(ITripletsMiner):
+    """
+    Gives, beside features, distances that a loss reads instead, e.g. to items of a bank.
+
+    A class that redefines only `sample` is asked for that, not for its parent's distances.
+    """
+
+    # whether losses may ask for distances instead of features
+    gives_distances: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = vars(cls)
+        if "sample" in own or "sample_distances" in own:
+            cls.gives_distances = "sample_distances" in own
+
+    @abstractmethod
+    def sample_distances(self, features: Tensor, labels: TLabels) -> list[TripletDistances]:
+        """Give distances, with gradients into the features (B, D), in one part or several."""
 
 
 class ITripletsMinerInBatch(ITripletsMiner):

@@ -1,22 +1,20 @@
 """Triplet losses: an anchor shall be nearer to its positive than to its negative."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import ClassVar
 
-import torch
+import torch  # noqa: F401 - for the examples
 from torch import Tensor, nn
 
 from oml.errors import check
 from oml.functional.distances import elementwise_dist, pairwise_dist
 from oml.functional.losses import check_reduction, get_reduced
-from oml.functional.triplets import sum_triplet_loss, triplet_loss
+from oml.functional.triplets import read_distances, sum_triplet_loss, triplet_loss
 from oml.interfaces.criterions import ITripletLossWithMiner
-from oml.interfaces.miners import ITripletsMiner, ITripletsMinerInBatch, TLabels, TripletCandidates, labels2tensor
+from oml.interfaces.miners import ITripletsMiner, ITripletsMinerInBatch, TLabels, TripletDistances, labels2tensor
+from oml.losses.triplet_logs import TLogs, calc_logs, calc_logs_of_parts, sum_all
 from oml.losses.warn_once import WarnOnce
 from oml.miners.inbatch_all_tri import AllTripletsMiner
-
-TLogs = Mapping[str, Tensor | float]
 
 NO_TRIPLETS = (
     "A batch has no triplet, so its loss is 0: a triplet needs two items of one label and one of another. "
@@ -73,7 +71,7 @@ class TripletLoss(nn.Module):
         positive_distances, negative_distances = elementwise_dist(anchor, positive), elementwise_dist(anchor, negative)
         losses = triplet_loss(positive_distances, negative_distances, self.margin)
         if self.need_logs:
-            self._logs = _calc_logs(losses, positive_distances, negative_distances)
+            self._logs = calc_logs(losses, positive_distances, negative_distances)
         return get_reduced(losses, self.reduction)
 
     @property
@@ -196,46 +194,45 @@ class TripletLossWithMiner(ITripletLossWithMiner):
 
         """
         labels_tensor = labels2tensor(labels, features)
+        if self.reduction != "none" and getattr(self.miner, "gives_distances", False):
+            return self._reduce_parts(self.miner.sample_distances(features, labels))  # type: ignore[attr-defined]
         if not getattr(self.miner, "gives_ids", False):
-            anchor, positive, negative = self.miner.sample(features, labels)
-            return self._reduce(elementwise_dist(anchor, positive), elementwise_dist(anchor, negative))
+            # a miner with a memory also tells which triplets are from the batch alone
+            is_original: list[Tensor]
+            anchor, positive, negative, *is_original = self.miner.sample(features, labels)
+            return self._reduce(elementwise_dist(anchor, positive), elementwise_dist(anchor, negative), *is_original)
 
         miner: ITripletsMinerInBatch = self.miner  # type: ignore[assignment]
         distances = pairwise_dist(features, features)
         if self.reduction != "none":
             candidates = miner.sample_candidates(distances.detach(), labels_tensor)
             if candidates is not None:
-                return self._reduce_candidates(distances, candidates)
+                return self._reduce_parts([read_distances(features, distances, candidates)])
         ids_a, ids_p, ids_n = miner.sample_ids(features, labels, distances.detach())
         # positions in the flat matrix: the backward pass of these is the fastest
         flat, starts = distances.flatten(), ids_a * len(features)
         return self._reduce(flat.gather(0, starts + ids_p), flat.gather(0, starts + ids_n))
 
-    def _reduce(self, positive_distances: Tensor, negative_distances: Tensor) -> Tensor:
+    def _reduce(
+        self, positive_distances: Tensor, negative_distances: Tensor, is_original: Tensor | None = None
+    ) -> Tensor:
         losses = triplet_loss(positive_distances, negative_distances, self.margin)
         if self.need_logs:
-            self._logs = _calc_logs(losses, positive_distances, negative_distances)
+            self._logs = calc_logs(losses, positive_distances, negative_distances, is_original)
         if losses.numel() == 0:
             self._warn_of_no_triplets()
         return get_reduced(losses, self.reduction)
 
-    def _reduce_candidates(self, distances: Tensor, candidates: TripletCandidates) -> Tensor:
-        positives, negatives = candidates
-        near, far = positives.take(distances, missing=-math.inf), negatives.take(distances, missing=math.inf)
-        loss, n_active = sum_triplet_loss(near, far, self.margin)
-        n_triplets = candidates.count_triplets()
-        if distances.device.type == "cpu" and n_triplets == 0:
+    def _reduce_parts(self, parts: Sequence[TripletDistances]) -> Tensor:
+        sums = [sum_triplet_loss(part.near, part.far, self.margin) for part in parts]
+        counts = [part.count_triplets() * part.weight for part in parts]
+        loss = sum_all([loss * part.weight for part, (loss, _) in zip(parts, sums, strict=True)])
+        n_triplets = sum_all(counts)
+        if n_triplets.device.type == "cpu" and n_triplets == 0:
             self._warn_of_no_triplets()
-        n_triplets = n_triplets.clamp_min(1)
         if self.need_logs:
-            near_sums = positives.take(distances.detach(), missing=0).sum(dim=1)
-            far_sums = negatives.take(distances.detach(), missing=0).sum(dim=1)
-            self._logs = _name_logs(
-                n_active / n_triplets,
-                (near_sums * negatives.exist.sum(dim=1)).sum() / n_triplets,
-                (far_sums * positives.exist.sum(dim=1)).sum() / n_triplets,
-            )
-        return loss / n_triplets if self.reduction == "mean" else loss
+            self._logs = calc_logs_of_parts(parts, [n_active for _, n_active in sums], counts)
+        return loss / n_triplets.clamp_min(1) if self.reduction == "mean" else loss
 
     @property
     def last_logs(self) -> dict[str, float]:
@@ -254,16 +251,3 @@ def _check_options(margin: float | None, reduction: str) -> None:
         f"margin must be above 0, or None for the soft margin, got {margin}.",
     )
     check_reduction(reduction)
-
-
-def _calc_logs(losses: Tensor, positive_distances: Tensor, negative_distances: Tensor) -> TLogs:
-    n_triplets = max(1, losses.numel())
-    return _name_logs(
-        torch.count_nonzero(losses.detach()) / n_triplets,
-        positive_distances.detach().sum() / n_triplets,
-        negative_distances.detach().sum() / n_triplets,
-    )
-
-
-def _name_logs(active: Tensor, positive_distance: Tensor, negative_distance: Tensor) -> TLogs:
-    return {"active_tri": active, "pos_dist": positive_distance, "neg_dist": negative_distance}

@@ -1,20 +1,19 @@
 """The hardest triplet of each item of a batch."""
 
-import math
-
-import torch
 from torch import Tensor
 
 from oml.functional.distances import pairwise_dist
 from oml.functional.triplets import find_positives_and_negatives
 from oml.interfaces.miners import (
-    Candidates,
     ITripletsMinerInBatch,
     TLabels,
     TripletCandidates,
     TTriplets,
     labels2tensor,
 )
+from oml.miners.ranks import list_ids, take_ranks
+
+HARDEST = slice(0, 1)
 
 
 class HardTripletsMiner(ITripletsMinerInBatch):
@@ -27,6 +26,7 @@ class HardTripletsMiner(ITripletsMinerInBatch):
     refuses such batches.
 
     Example:
+        >>> import torch
         >>> features = torch.tensor([[0.0], [1.0], [5.0], [3.0]])
         >>> HardTripletsMiner().sample_ids(features, labels=[0, 0, 1, 1])
         (tensor([0, 1, 2, 3]), tensor([1, 0, 3, 2]), tensor([3, 3, 1, 1]))
@@ -38,34 +38,25 @@ class HardTripletsMiner(ITripletsMinerInBatch):
 
     def _sample_from_distmat(self, distmat: Tensor, labels: TLabels) -> tuple[list[int], list[int], list[int]]:
         """Give the positions of anchors, positives and negatives for the distances (B, B) and the labels (B,)."""
-        ids_a, ids_p, ids_n = _find_triplets(distmat, labels2tensor(labels, distmat))
+        ids_a, ids_p, ids_n = list_ids(_find_hardest(distmat.detach(), labels2tensor(labels, distmat)))
         return ids_a.tolist(), ids_p.tolist(), ids_n.tolist()
 
     def sample_ids(self, features: Tensor, labels: TLabels, distances: Tensor | None = None) -> TTriplets:
         """Give the positions of anchors, positives and negatives, (T,) each, anchors in order."""
         distances = _calc_distances(features) if distances is None else distances.detach()
-        return _find_triplets(distances, labels2tensor(labels, features))
+        return list_ids(_find_hardest(distances, labels2tensor(labels, features)))
 
     def sample_candidates(self, distances: Tensor, labels: Tensor) -> TripletCandidates:
         """Give the one positive and the one negative of each item, (B, 1)."""
-        has_positive, positive_ids, has_negative, negative_ids = _find_hardest(distances, labels)
-        return TripletCandidates(Candidates(has_positive, positive_ids), Candidates(has_negative, negative_ids))
+        return _find_hardest(distances, labels)
 
 
-def _find_triplets(distances: Tensor, labels: Tensor) -> TTriplets:
-    has_positive, positive_ids, has_negative, negative_ids = _find_hardest(distances, labels)
-    anchors = torch.nonzero((has_positive & has_negative).flatten()).flatten()
-    return anchors, positive_ids.flatten()[anchors], negative_ids.flatten()[anchors]
-
-
-def _find_hardest(distances: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Give whether there are a positive and a negative, and which, (B, 1) each."""
+def _find_hardest(distances: Tensor, labels: Tensor) -> TripletCandidates:
     positives, negatives = find_positives_and_negatives(labels)
-    n_hardest = min(1, len(labels))  # an empty batch has none
-    # the fill never wins against a real candidate: a positive at the distance 0 is taken before the item itself
-    farthest, positive_ids = torch.where(positives, distances, -math.inf).topk(n_hardest, dim=1)
-    nearest, negative_ids = torch.where(negatives, distances, math.inf).topk(n_hardest, dim=1, largest=False)
-    return farthest != -math.inf, positive_ids, nearest != math.inf, negative_ids
+    return TripletCandidates(
+        take_ranks(distances, positives, HARDEST, farthest_first=True),
+        take_ranks(distances, negatives, HARDEST, farthest_first=False),
+    )
 
 
 def _calc_distances(features: Tensor) -> Tensor:

@@ -1,0 +1,70 @@
+"""Pairs of a batch, for models that compare two items."""
+
+import torch
+from torch import Tensor
+
+from oml.functional.distances import pairwise_dist
+from oml.functional.triplets import find_positives_and_negatives
+from oml.interfaces.miners import Candidates, TLabels, labels2tensor
+from oml.miners.inbatch_hard_tri import HardTripletsMiner
+
+
+class PairsMiner:
+    """
+    Gives pairs of items of one label and pairs of items of two labels, each pair once.
+
+    Args:
+        hard_mining: Take the pairs that `HardTripletsMiner` joins, or all pairs.
+
+    Example:
+        >>> features = torch.tensor([[0.0], [1.0], [5.0], [3.0]])
+        >>> PairsMiner().sample(features, labels=[0, 0, 1, 1])
+        (tensor([0, 2, 0, 1, 1]), tensor([1, 3, 3, 2, 3]), tensor([False, False,  True,  True,  True]))
+
+    """
+
+    def __init__(self, hard_mining: bool = True) -> None:
+        self.hard_mining = hard_mining
+
+    def sample(self, features: Tensor, labels: TLabels) -> tuple[Tensor, Tensor, Tensor]:
+        """
+        Give the positions of both items, (P,) int64 each, and whether their labels differ, (P,) bool.
+
+        Pairs of one label come first. The first item is the lower one. All are on the features' device; the number of
+        pairs depends on the batch, so on a device other than the processor this waits for it.
+
+        Args:
+            features: Features (B, D).
+            labels: Labels (B,).
+
+        Raises:
+            TypeError: the labels are neither a tensor nor a list.
+            InvalidInputError: there are not as many labels as features.
+
+        """
+        labels_tensor = labels2tensor(labels, features)
+        positives, negatives = find_positives_and_negatives(labels_tensor)
+        if self.hard_mining:
+            features = features.detach()
+            distances = pairwise_dist(features, features)
+            chosen = HardTripletsMiner().sample_candidates(distances, labels_tensor)
+            is_anchor = chosen.positives.exist & chosen.negatives.exist
+            positives = _mark(positives, chosen.positives, is_anchor)
+            negatives = _mark(negatives, chosen.negatives, is_anchor)
+        else:
+            is_anchor = positives.any(dim=1, keepdim=True) & negatives.any(dim=1, keepdim=True)
+            positives, negatives = positives & is_anchor, negatives & is_anchor
+        same, other = (_list_pairs(mask) for mask in (positives, negatives))
+        is_negative = torch.arange(same.shape[1] + other.shape[1], device=features.device) >= same.shape[1]
+        first, second = torch.cat([same, other], dim=1)
+        return first, second, is_negative
+
+
+def _mark(mask: Tensor, chosen: Candidates, is_anchor: Tensor) -> Tensor:
+    """Give which of the items are chosen by an anchor, (B, B)."""
+    return (mask if chosen.ids is None else torch.zeros_like(mask).scatter_(1, chosen.ids, True)) & is_anchor
+
+
+def _list_pairs(mask: Tensor) -> Tensor:
+    """Give the positions of the pairs that are marked in either order, (2, P)."""
+    return (mask | mask.T).triu(diagonal=1).nonzero().T
