@@ -5,7 +5,7 @@ The forward pass makes the logits block by block, with the maximum and the sum o
 date. The backward pass makes gradients of a block just before its two matrix products.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -22,7 +22,7 @@ from oml.functional.losses.class_logits import (
     calc_gradients,
     make_logits,
     split_centres,
-    split_classes,
+    work_by_parts,
 )
 from oml.functional.losses.margins import TMargin
 
@@ -110,14 +110,14 @@ class _RunningLogSum:
         self.total = torch.zeros_like(like)
         self.is_shifted = bound > LARGEST_PLAIN
 
-    def add(self, logits: Tensor) -> None:
-        """Add logits (n, B)."""
+    def add(self, logits: Tensor, room: Tensor) -> None:
+        """Add logits (n, B), with room for as many numbers."""
         maximum = torch.maximum(self.maximum, logits.amax(dim=0))
         if self.is_shifted:
             self.total *= (self.maximum - maximum).exp()
-            self.total += (logits - maximum).exp_().sum(dim=0)
+            self.total += torch.sub(logits, maximum, out=room).exp_().sum(dim=0)
         else:
-            self.total += logits.exp().sum(dim=0)
+            self.total += torch.exp(logits, out=room).sum(dim=0)
         self.maximum = maximum
 
     def get(self) -> Tensor:
@@ -132,20 +132,25 @@ def _look_at_classes(made: ClassLogits, head: Head, smooth: SmoothTargets | None
     weighted by the shares of label smoothing.
     """
     turned = made.directions.T.contiguous()  # products with it are faster than with a view
-    own = alike = turned.new_zeros(turned.shape[1])
-    others = _RunningLogSum(own, head.scale)
-    for block in split_classes(made):
-        logits = calc_block(made, block, turned)
-        if head.pool is not None:
-            logits, _ = head.pool(split_centres(logits, head.n_centres))
-        if smooth is not None:
-            alike = alike + (smooth.get_shares(block.classes) * logits).sum(dim=0)
-        here = logits.gather(0, block.places)
-        own = torch.where(block.is_here, here[0], own)
-        block.put_(logits, -torch.inf, here)
-        others.add(logits)
-        logits.scatter_(0, block.places, here)
-    return own, others.maximum, others.get(), alike
+
+    def work(blocks: Iterator[ClassBlock], room: Tensor) -> tuple[Tensor, ...]:
+        own = alike = turned.new_zeros(turned.shape[1])
+        others = _RunningLogSum(own, head.scale)
+        for block in blocks:
+            logits = calc_block(made, block, turned)
+            if head.pool is not None:
+                logits, _ = head.pool(split_centres(logits, head.n_centres))
+            if smooth is not None:
+                alike = alike + (smooth.get_shares(block.classes) * logits).sum(dim=0)
+            here = logits.gather(0, block.places)
+            own = torch.where(block.is_here, here[0], own)
+            block.put_(logits, -torch.inf, here)
+            others.add(logits, room[0, : len(logits)])
+            logits.scatter_(0, block.places, here)
+        return own, others.maximum, others.get(), alike
+
+    own, maximum, log_sum, alike = work_by_parts(made, work)
+    return own.sum(dim=0), maximum.amax(dim=0), log_sum.logsumexp(dim=0), alike.sum(dim=0)
 
 
 class _MarginSoftmax(torch.autograd.Function):
@@ -167,8 +172,7 @@ class _MarginSoftmax(torch.autograd.Function):
         keep: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         made = make_logits(directions, weight, labels, head.scale, head.n_centres, keep)
-        with torch.autocast(weight.device.type, enabled=False):
-            own, maximum, others, alike = _look_at_classes(made, head, smooth)
+        own, maximum, others, alike = _look_at_classes(made, head, smooth)
         target, slopes = own, torch.ones_like(own)
         if head.margin is not None:
             target, slopes = head.margin(own / head.scale)
@@ -192,24 +196,25 @@ class _MarginSoftmax(torch.autograd.Function):
         logits, factors, directions, weight, labels, log_sum, own_slopes = ctx.saved_tensors
         head, smooth = ctx.head, ctx.smooth
         made = ClassLogits(logits, factors, directions, weight, labels, head.scale, head.n_centres)
-        probability_of_0 = (-log_sum).exp()
+        is_shifted = head.scale > LARGEST_PLAIN
+        factors_of_exp = grad_losses if is_shifted else grad_losses * (-log_sum).exp()
 
-        def calc_slopes(block: ClassBlock) -> Tensor:
-            logits = made.logits[block.rows]
+        def calc_slopes(block: ClassBlock, room: Tensor) -> Tensor:
+            block_logits = made.logits[block.rows]
             if head.pool is not None:
-                logits, pool_slopes = head.pool(split_centres(logits, head.n_centres))
-            if head.scale > LARGEST_PLAIN:
-                slopes: Tensor = (logits - log_sum).exp_()
+                block_logits, pool_slopes = head.pool(split_centres(block_logits, head.n_centres))
+            slopes = room[: len(block_logits)]
+            if is_shifted:
+                torch.sub(block_logits, log_sum, out=slopes).exp_()
             else:
-                slopes = logits.exp().mul_(probability_of_0)
+                torch.exp(block_logits, out=slopes)
+            slopes *= factors_of_exp
             if smooth is not None:
-                slopes -= smooth.get_shares(block.classes)
-            block.put_(slopes, own_slopes)
-            slopes *= grad_losses
+                slopes -= smooth.get_shares(block.classes) * grad_losses
+            block.put_(slopes, own_slopes * grad_losses)
             if head.pool is not None:
                 slopes = pool_slopes.mul_(slopes[:, None]).flatten(0, 1)
             return slopes
 
-        with torch.autocast(weight.device.type, enabled=False):
-            gradients = calc_gradients(made, calc_slopes, ctx.needs_input_grad[:2])
+        gradients = calc_gradients(made, calc_slopes, ctx.needs_input_grad[:2])
         return (*gradients, None, None, None, None)

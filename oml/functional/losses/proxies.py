@@ -1,5 +1,6 @@
 """Losses that compare items with proxies: learnt vectors that stand for the labels."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from oml.functional.losses.class_logits import (
     calc_block,
     calc_gradients,
     make_logits,
-    split_classes,
+    work_by_parts,
 )
 from oml.functional.losses.classification import check_above_0
 from oml.functional.losses.margin_softmax import ClassifierOutput, Head, margin_softmax
@@ -198,11 +199,12 @@ class _ProxyAnchor(torch.autograd.Function):
         made = make_logits(directions, weight, labels, alpha, 1, keep)
         turned = directions.T.contiguous()
         sums = directions.new_empty(len(weight))  # log(1 + sum of the negatives)
-        own = directions.new_zeros(len(labels))
-        largest = torch.full_like(own, -torch.inf)
         shift = alpha * margin
-        with torch.autocast(weight.device.type, enabled=False):
-            for block in split_classes(made):
+
+        def work(blocks: Iterator[ClassBlock], room: Tensor) -> tuple[Tensor, Tensor]:
+            own = directions.new_zeros(len(labels))
+            largest = torch.full_like(own, -torch.inf)
+            for block in blocks:
                 logits = calc_block(made, block, turned)
                 here = logits.gather(0, block.places)
                 own = torch.where(block.is_here, here[0], own)
@@ -210,7 +212,10 @@ class _ProxyAnchor(torch.autograd.Function):
                 largest = torch.maximum(largest, logits.amax(dim=0))
                 sums[block.classes] = softplus(logits.logsumexp(dim=1) + shift)
                 logits.scatter_(0, block.places, here)
+            return own, largest
 
+        owns, maxima = work_by_parts(made, work)
+        own, largest = owns.sum(dim=0), maxima.amax(dim=0)
         same = labels[:, None] == labels
         # each item holds the term of its proxy, so it counts 1 / n times
         positives = torch.where(same, shift - own, -torch.inf).logsumexp(dim=1)
@@ -231,12 +236,12 @@ class _ProxyAnchor(torch.autograd.Function):
         logits, factors, directions, weight, labels, sums, own_slopes = ctx.saved_tensors
         made = ClassLogits(logits, factors, directions, weight, labels, ctx.alpha, 1)
 
-        def calc_slopes(block: ClassBlock) -> Tensor:
-            slopes: Tensor = (logits[block.rows] - (sums[block.classes, None] - ctx.shift)).exp_().div_(len(sums))
+        def calc_slopes(block: ClassBlock, room: Tensor) -> Tensor:
+            slopes = torch.sub(logits[block.rows], sums[block.classes, None] - ctx.shift, out=room).exp_()
+            slopes /= len(sums)
             block.put_(slopes, own_slopes)
             slopes *= grad_loss
             return slopes
 
-        with torch.autocast(weight.device.type, enabled=False):
-            gradients = calc_gradients(made, calc_slopes, ctx.needs_input_grad[:2])
+        gradients = calc_gradients(made, calc_slopes, ctx.needs_input_grad[:2])
         return (*gradients, None, None, None, None)

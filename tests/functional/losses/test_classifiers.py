@@ -86,9 +86,11 @@ LOSSES = {
 }
 
 
-@pytest.fixture(params=[1, 2, 4, 10**6], ids=lambda n: f"{n} classes a block")
+@pytest.fixture(params=[(1, 1), (2, 1), (4, 2), (10**6, 3)], ids=lambda p: f"{p[0]} classes a block, {p[1]} parts")
 def block(request, monkeypatch):
-    monkeypatch.setattr(class_logits, "CPU_BLOCK", request.param * len(LABELS))
+    n_classes, n_parts = request.param
+    monkeypatch.setattr(class_logits, "CPU_BLOCK", n_classes * len(LABELS))
+    monkeypatch.setattr(class_logits, "get_n_workers", lambda *_: n_parts)
 
 
 def make_case(generator, n_centres, n_items=7, dtype=torch.float64):
