@@ -67,6 +67,7 @@ def test_loss_gradient_and_logs_equal_loop(ranks, margin, reduction: str, n_item
 
 def test_logs_count_sources_per_anchor() -> None:
     batches = make_batches([8, 6])
+    batches[1][1][0] = 99  # an item without a positive is no anchor
     miner = MinerWithBank(1, NHardTripletsMiner(2, 5))
     miner.sample(*batches[0])
     assert miner.last_logs["positives_from_bank"] == miner.last_logs["negatives_from_bank"] == 0
