@@ -56,6 +56,8 @@ def test_given_relevance(dtype: torch.dtype) -> None:
     assert positives.int().tolist() == [[0, 1, 0], [0, 0, 0], [1, 0, 0]]
     assert negatives.int().tolist() == [[0, 0, 1], [1, 0, 1], [0, 1, 0]]
     assert torch.equal(matrix.diagonal(), torch.ones(3, dtype=dtype)), "the user's matrix was written into"
+    positives, negatives = find_pairs(Relevance(torch.zeros(2, 2)), X[:2])
+    assert (positives.any().item(), negatives.tolist()) == (False, [[False, True], [True, False]])
     positives, negatives = find_pairs(Relevance(matrix[:2]), X[:2], ref_features=X)
     assert positives.int().tolist() == [[1, 1, 0], [0, 1, 0]]
     assert torch.equal(negatives, ~positives)

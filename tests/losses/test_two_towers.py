@@ -82,6 +82,16 @@ def test_a_learnable_temperature_learns_and_stays_bounded(generator) -> None:
     assert criterion.log_scale.exp().item() == pytest.approx(100)
 
 
+def test_ignored_pairs_need_not_be_ignored_both_ways() -> None:
+    similarities = torch.tensor([[0.5, 0.25, 0.0], [0.75, 0.5, 0.25], [1.0, 0.5, 0.75]])
+    ignored = torch.tensor([[True, True, False], [False, False, False], [False, False, False]])
+    rows = torch.tensor([0.5, 0.0]).logsumexp(0), torch.tensor([0.5, 0.75, 1.0]).logsumexp(0)
+    columns = torch.tensor([0.5, 0.5]).logsumexp(0)  # of the second of the other side, whom the first ignores
+    losses = info_nce_loss(similarities, 1.0, ignored=ignored)
+    torch.testing.assert_close(losses[0], (rows[0] + rows[1]) / 2 - 0.5)
+    torch.testing.assert_close(losses[1], (torch.tensor([0.75, 0.5, 0.25]).logsumexp(0) + columns) / 2 - 0.5)
+
+
 def test_state(case) -> None:
     for learnable in (True, False):
         criterion = case[0](learnable=learnable)

@@ -205,3 +205,29 @@ def test_errors(case) -> None:
         function(torch.zeros(2, 3), mask, mask[:, :2], *options)
     with pytest.raises(InvalidInputError, match=r"must be bool, got torch.int64 and torch.bool"):
         function(torch.zeros(2, 3), mask.long(), mask, *options)
+
+
+ONE_OF_EACH = torch.tensor([[True, False]])
+
+
+def test_lifted_structure_is_not_below_zero() -> None:
+    scores = torch.tensor([[0.0, 5.0]], requires_grad=True)
+    loss = lifted_structure_loss(scores, ONE_OF_EACH, ~ONE_OF_EACH, margin=1.0).losses
+    loss.sum().backward()
+    assert loss.item() == 0
+    assert not scores.grad.any()
+
+
+@pytest.mark.parametrize(("negative", "n_terms"), [(0.25, 0), (0.5, 0), (0.75, 1), (1.0, 0), (1.25, 0)])
+def test_semi_hard_are_farther_than_the_positive_and_within_the_margin(negative: float, n_terms: int) -> None:
+    scores = torch.tensor([[0.5, negative]])
+    found = semi_hard_triplet_loss(scores, ONE_OF_EACH, ~ONE_OF_EACH, margin=0.5)
+    assert found.n_terms.tolist() == [n_terms]
+    assert found.losses.tolist() == [0.25 * n_terms]
+
+
+@pytest.mark.parametrize("positive", [1.0, -1.0])
+def test_fast_ap_of_equal_and_opposite_vectors(positive: float) -> None:
+    scores = torch.tensor([[positive, -positive]])
+    loss = fast_ap_loss(scores, ONE_OF_EACH, ~ONE_OF_EACH, n_bins=4).losses
+    assert loss.tolist() == [0.0 if positive == 1 else 0.5]
