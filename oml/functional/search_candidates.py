@@ -51,7 +51,7 @@ class Candidates:
         Take what may be an answer out of the scores (q, g) of the galleries that begin with `start`.
 
         Args:
-            scores: of a run of the queries; minus infinity for what is no answer.
+            scores: of a run of the queries, contiguous; minus infinity for what is no answer.
             start: id of the first gallery.
             first_row: the first of the queries.
 
