@@ -86,7 +86,9 @@ def _mark_above(scores: Tensor, limits: Tensor, marks: np.ndarray) -> None:
     if scores.dtype != torch.bfloat16:
         np.greater(scores.numpy(), limits.numpy()[:, None], out=marks)
         return
-    limit_keys = _order_bits((limits.float() + 0.0).view(torch.int32).numpy(), 31) >> 16  # rounded down; no minus zero
+    wide = _order_bits((limits.float() + 0.0).view(torch.int32).numpy(), 31)  # no minus zero
+    # rounded down: the bits that bfloat16 lacks are zeros in numbers that are not negative, ones in the order of others
+    limit_keys = (wide - (wide < 0) * 0xFFFF) >> 16
     bits = scores.view(torch.int16).numpy()
     # the bits of numbers that are not negative are in their order, and below them all are those of negative ones
     keys = bits if not limits.numel() or limit_keys.min() >= 0 else _order_bits(bits, 15)

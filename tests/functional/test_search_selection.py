@@ -23,11 +23,12 @@ def make_scores(kind, n_queries, n_galleries, dtype, generator):
 @pytest.mark.parametrize("width", [1, 8, 30, 64])
 @pytest.mark.parametrize("is_room_given", [False, True])
 def test_all_above_the_limit_are_found(dtype, kind, width, is_room_given, generator):
-    scores = make_scores(kind, 7, width, dtype, generator)
-    for limits in (torch.randn(7, generator=generator), torch.full((7,), -torch.inf), torch.full((7,), torch.inf)):
+    n = 300
+    scores = make_scores(kind, n, width, dtype, generator)
+    for limits in (torch.randn(n, generator=generator), torch.full((n,), -torch.inf), torch.full((n,), torch.inf)):
         limits = limits.to(torch.float64 if dtype == torch.float64 else torch.float32)
         limits[3] = scores[3].max()  # nothing is above the largest
-        rows, columns = find_above(scores, limits, make_room(1000) if is_room_given else None)
+        rows, columns = find_above(scores, limits, make_room(n * width) if is_room_given else None)
         expected = np.nonzero(scores.double().numpy() > limits.double().numpy()[:, None])
         assert rows.tolist() == expected[0].tolist()
         assert columns.tolist() == expected[1].tolist()
