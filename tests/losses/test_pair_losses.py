@@ -164,6 +164,14 @@ def test_half_precision_and_autocast(generator, name: str, dtype: torch.dtype) -
         assert layer.weight.grad.isfinite().all()
 
 
+def test_backward_inside_autocast_is_as_precise(generator, name: str) -> None:
+    features = torch.randn(8, 4, generator=generator, requires_grad=True)
+    (expected,) = torch.autograd.grad(make(name)(features, LABELS), features)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        (grad,) = torch.autograd.grad(make(name)(features, LABELS), features)
+    torch.testing.assert_close(grad, expected)
+
+
 def test_order_of_the_batch_does_not_matter(generator, name: str) -> None:
     features = torch.randn(8, 4, dtype=torch.float64, generator=generator)
     order = torch.randperm(8, generator=generator)

@@ -81,7 +81,8 @@ class _SoftRanks(torch.autograd.Function):
             near = (scores[rows, None, :] - targets[rows, columns, None]).sigmoid_()
             slopes = near.addcmul_(near, near, value=-1)  # s * (1 - s)
             grad_targets[rows, columns] = slopes.sum(dim=2)
-            grad_scores[rows] += torch.bmm(grad[rows, None, columns], slopes)[:, 0]
+            with torch.autocast(grad.device.type, enabled=False):
+                grad_scores[rows] += torch.bmm(grad[rows, None, columns], slopes)[:, 0]
         return grad_targets.mul_(grad).neg_(), grad_scores, None
 
 
