@@ -7,8 +7,8 @@ from torch import Tensor
 
 from oml.errors import check
 from oml.functional.losses.anchors import AnchorLosses
-from oml.functional.losses.precision import check_temperatures
 from oml.functional.losses.ranking import fast_ap_loss, recall_at_k_loss, smooth_ap_loss
+from oml.functional.losses.reduction import check_temperatures
 from oml.losses.pair_loss import CosinePairLoss
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from oml.errors import check
 from oml.functional.losses.anchors import AnchorLosses
-from oml.functional.losses.precision import check_temperatures
+from oml.functional.losses.reduction import check_temperatures
 from oml.functional.losses.softmax_pairs import circle_loss, multi_similarity_loss, nt_xent_loss, sup_con_loss
 from oml.losses.pair_loss import CosinePairLoss
 

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from oml.errors import check
 from oml.functional.losses.anchors import AnchorLosses
-from oml.functional.losses.precision import check_temperatures, surrogate_precision
+from oml.functional.losses.precision import surrogate_precision
+from oml.functional.losses.reduction import check_temperatures
 from oml.losses.pair_loss import DistancePairLoss
 
 

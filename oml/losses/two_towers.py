@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from oml.errors import check
 from oml.functional.losses import check_reduction, get_reduced
-from oml.functional.losses.precision import check_temperatures
+from oml.functional.losses.reduction import check_temperatures
 from oml.functional.losses.two_towers import info_nce_loss, sigmoid_loss
 from oml.functional.relations import TRelation, find_same
 from oml.functional.similarities import cosine_similarities

@@ -6,7 +6,7 @@ from torch import Tensor
 from oml.errors import check
 from oml.functional.distances import at_least_float32
 from oml.functional.losses.ranks import soft_ranks, take_relevant
-from oml.functional.losses.reduction import get_reduced
+from oml.functional.losses.reduction import check_temperatures, get_reduced
 
 
 def surrogate_precision(
@@ -55,15 +55,3 @@ def surrogate_precision(
     is_among_first = torch.sigmoid((ks[:, None] - soft_ranks(targets, scores, t2)) / t1)
     n_best = torch.minimum(n_relevant, ks).clamp_min(1)
     return get_reduced(is_among_first.masked_fill(~exist, 0).sum(dim=1) / n_best, reduction)
-
-
-def check_temperatures(**temperatures: float) -> None:
-    """
-    Raise unless all the named temperatures are above 0.
-
-    Raises:
-        InvalidInputError: one is not.
-
-    """
-    for name, temperature in temperatures.items():
-        check(temperature > 0, f"{name} must be above 0, got {temperature}.")

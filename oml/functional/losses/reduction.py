@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from oml.errors import InvalidInputError
+from oml.errors import InvalidInputError, check
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -41,3 +41,15 @@ def get_reduced(tensor: Tensor, reduction: str) -> Tensor:
         return tensor
     total = tensor.sum()
     return total / max(1, tensor.numel()) if reduction == "mean" else total
+
+
+def check_temperatures(**temperatures: float) -> None:
+    """
+    Raise unless all the named temperatures are above 0.
+
+    Raises:
+        InvalidInputError: one is not.
+
+    """
+    for name, temperature in temperatures.items():
+        check(temperature > 0, f"{name} must be above 0, got {temperature}.")
