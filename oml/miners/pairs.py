@@ -43,15 +43,14 @@ class PairsMiner:
 
         """
         labels_tensor = labels2tensor(labels, features)
-        positives, negatives = find_positives_and_negatives(labels_tensor)
         if self.hard_mining:
             features = features.detach()
             distances = pairwise_dist(features, features)
             chosen = HardTripletsMiner().sample_candidates(distances, labels_tensor)
             is_anchor = chosen.positives.exist & chosen.negatives.exist
-            positives = _mark(positives, chosen.positives, is_anchor)
-            negatives = _mark(negatives, chosen.negatives, is_anchor)
+            positives, negatives = _mark(chosen.positives, is_anchor), _mark(chosen.negatives, is_anchor)
         else:
+            positives, negatives = find_positives_and_negatives(labels_tensor)
             is_anchor = positives.any(dim=1, keepdim=True) & negatives.any(dim=1, keepdim=True)
             positives, negatives = positives & is_anchor, negatives & is_anchor
         same, other = (_list_pairs(mask) for mask in (positives, negatives))
@@ -60,9 +59,11 @@ class PairsMiner:
         return first, second, is_negative
 
 
-def _mark(mask: Tensor, chosen: Candidates, is_anchor: Tensor) -> Tensor:
+def _mark(chosen: Candidates, is_anchor: Tensor) -> Tensor:
     """Give which of the items are chosen by an anchor, (B, B)."""
-    return (mask if chosen.ids is None else torch.zeros_like(mask).scatter_(1, chosen.ids, True)) & is_anchor
+    if chosen.ids is None:  # there is one item at most
+        return chosen.exist & is_anchor
+    return is_anchor.new_zeros(len(is_anchor), len(is_anchor)).scatter_(1, chosen.ids, is_anchor)
 
 
 def _list_pairs(mask: Tensor) -> Tensor:
