@@ -3,6 +3,7 @@ from oml.losses.cached_gradients import CachedGradients
 from oml.losses.class_loss import ClassLoss
 from oml.losses.classification import CosFaceLoss, NormalisedSoftmaxLoss, SubCenterArcFaceLoss
 from oml.losses.contrastive import ContrastiveLoss, LiftedStructureLoss, SemiHardTripletLoss
+from oml.losses.cross_batch_memory import CrossBatchMemory
 from oml.losses.gather_across_devices import GatherAcrossDevices
 from oml.losses.matryoshka import MatryoshkaLoss
 from oml.losses.monitor import TrainingMonitor
@@ -23,6 +24,7 @@ __all__ = [
     "ContrastiveLoss",
     "CosFaceLoss",
     "CosinePairLoss",
+    "CrossBatchMemory",
     "DistancePairLoss",
     "FastAPLoss",
     "GatherAcrossDevices",

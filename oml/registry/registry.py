@@ -23,7 +23,9 @@ class Registry(MutableMapping[str, TConstructor]):
         kind: What is registered, as errors should call it: "miner", "loss", ...
         entries: Constructors, or where to import them from, by name.
         nested: Registries of arguments: where such an argument is a mapping `{"name": ..., "args": ...}`, its registry
-            builds it first. Open to additions, so a registry may be nested in itself.
+            builds it first. Open to additions, so a registry may be nested in itself. Arguments with names of a library
+            are left to it.
+        libraries: What gives the constructors of names with a prefix, such as "pml.", by the prefix.
 
     Example:
         >>> registry = Registry("number", {"int": int, "fraction": "fractions:Fraction"})
@@ -43,12 +45,16 @@ class Registry(MutableMapping[str, TConstructor]):
         kind: str,
         entries: Mapping[str, TConstructor | str] | None = None,
         nested: Mapping[str, Registry] | None = None,
+        libraries: Mapping[str, Callable[[str], TConstructor]] | None = None,
     ):
         self.kind = kind
         self.nested = dict(nested or {})
+        self.libraries = dict(libraries or {})
         self._entries: dict[str, TConstructor | str] = dict(entries or {})
 
     def __getitem__(self, name: str) -> TConstructor:
+        if (prefix := self._find_prefix(name)) is not None:
+            return self.libraries[prefix](name)
         if name not in self._entries:
             raise KeyError(unknown_name_message(self.kind, name, list(self._entries)))
         entry = self._entries[name]
@@ -92,7 +98,7 @@ class Registry(MutableMapping[str, TConstructor]):
         constructor = self[name]
         self._check_arguments(name, constructor, kwargs)
         for key, registry in self.nested.items():
-            if isinstance(kwargs.get(key), Mapping):
+            if isinstance(kwargs.get(key), Mapping) and self._find_prefix(name) is None:
                 kwargs[key] = registry.build_by_cfg(kwargs[key])
         return constructor(**kwargs)
 
@@ -121,6 +127,9 @@ class Registry(MutableMapping[str, TConstructor]):
         taken = get_parameters(self[cfg["name"]])
         runtime = {k: v for k, v in kwargs_runtime.items() if taken is None or k in taken}
         return self.build(cfg["name"], **{**runtime, **args})
+
+    def _find_prefix(self, name: str) -> str | None:
+        return next((prefix for prefix in self.libraries if name.startswith(prefix)), None)
 
     def _check_arguments(self, name: str, constructor: TConstructor, kwargs: dict[str, Any]) -> None:
         taken = get_parameters(constructor)

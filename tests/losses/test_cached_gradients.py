@@ -151,5 +151,5 @@ def test_without_gradients_it_is_the_loss(generator):
 def test_errors():
     with pytest.raises(InvalidInputError, match="`chunk_size` must be at least 1, got 0"):
         CachedGradients(make_net(), CRITERIA[0], 0)
-    with pytest.raises(InvalidInputError, match="`inputs` must be a tensor .*, got str"):
+    with pytest.raises(InvalidInputError, match=r"`inputs` must be a tensor .*, got str"):
         CachedGradients(make_net(), CRITERIA[0], 2)(["a"], LABELS)
