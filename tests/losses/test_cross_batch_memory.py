@@ -75,7 +75,7 @@ def test_it_waits_for_its_start_and_rests_in_evaluation(generator):
 
 
 def test_errors():
-    with pytest.raises(TypeError, match="`loss` must be a PairLoss, .* got TripletLossWithMiner"):
+    with pytest.raises(TypeError, match=r"`loss` must be a PairLoss, .* got TripletLossWithMiner"):
         CrossBatchMemory(TripletLossWithMiner(margin=None), size=4)
     with pytest.raises(InvalidInputError, match="`size` must be a whole number of at least 1, got 0"):
         CrossBatchMemory(MultiSimilarityLoss(), size=0)
