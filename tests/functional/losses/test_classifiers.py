@@ -152,6 +152,8 @@ def test_half_precision_and_autocast(generator, name: str, dtype: torch.dtype) -
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss = ours(half, weight, labels)
         loss.sum().backward()  # inside, too: it must not fall back to half precision
+        with torch.no_grad():
+            torch.testing.assert_close(ours(half, weight, labels), expected, rtol=1e-5, atol=1e-5)
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
     assert half.grad.dtype == dtype
