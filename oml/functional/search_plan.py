@@ -16,7 +16,7 @@ _BYTES_PER_PAIR = (
     26  # float32: score, a copy of crowded rows, mask, the positions of candidates at worst; with some room
 )
 # numbers compared at once from the vectors: few calls, which threads of Python make one after another
-_MIN_CHUNK, _CPU_CHUNK, _CUDA_CHUNK = 2**12, 2**18, 2**24
+_MIN_CHUNK, _CPU_CHUNK, _CUDA_CHUNK = 2**12, 2**20, 2**24
 
 
 @dataclass(frozen=True)
