@@ -27,6 +27,7 @@ CRITERIA = {
     "triplet_n_hard": (lambda: with_miner(miners.NHardTripletsMiner(n_positive=2, n_negative=3)), True),
     "triplet_hard_cluster": (lambda: with_miner(miners.HardClusterMiner()), True),
     "triplet_bank": (lambda: with_miner(miners.MinerWithBank(bank_size_in_batches=2)), True),
+    "triplet_memory": (lambda: with_miner(miners.TripletMinerWithMemory(bank_size_in_batches=2, tri_expand_k=2)), True),
     "surrogate_precision": (lambda: losses.SurrogatePrecision(k=3), True),
     "contrastive": (losses.ContrastiveLoss, True),
     "semi_hard_triplet": (lambda: losses.SemiHardTripletLoss(margin=1.0), True),
