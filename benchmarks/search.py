@@ -216,9 +216,7 @@ def main() -> None:
     """Read the command line, measure, write the results unless the run is short."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="a tenth of the sizes; writes nothing")
-    parser.add_argument(
-        "--peer-python", help="of an environment with Open Metric Learning, to run that beside"
-    )
+    parser.add_argument("--peer-python", help="of an environment with Open Metric Learning, to run that beside")
     parser.add_argument("--memory", choices=MEMORY_CASES, help="measure one case of memory and print it")
     parser.add_argument("--scale", type=float, default=1.0)
     arguments = parser.parse_args()

@@ -63,8 +63,6 @@ def test_errors_of_metrics():
         InvalidInputError, match=r"`galleries` must hold no zero vectors .* 2 row\(s\) are: rows 1, 2\."
     ):
         search(x[:1], x, k=1, metric="cosine")
-    with pytest.raises(
-        InvalidInputError, match=r"Inner products of vectors as long as 1.*e\+25 are beyond"
-    ):
+    with pytest.raises(InvalidInputError, match=r"Inner products of vectors as long as 1.*e\+25 are beyond"):
         search(1e25 * x[:1], x, k=1, metric="ip")
     assert search(1e25 * x[:1].double(), x, k=1, metric="ip").distances.item() == pytest.approx(-2e25)
