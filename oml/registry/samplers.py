@@ -32,7 +32,7 @@ def get_sampler(name: str, **kwargs: Any) -> IBatchSampler:
         TypeError: the sampler does not take an argument, or lacks one.
 
     Example:
-        >>> len(get_sampler("balance", labels=[0, 0, 1, 1, 2, 2], n_labels=2, n_instances=2))
+        >>> len(get_sampler("balance", labels=[0, 0, 1, 1, 2, 2, 3, 3], n_labels=2, n_instances=2))
         2
 
     """
