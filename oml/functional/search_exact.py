@@ -68,16 +68,7 @@ def search_densely(
     """
     Do what `search_exactly` does by taking the values of all pairs, which pays where many of them are answers.
 
-    Args:
-        queries: (q, D), few enough for their values with all galleries to fit into the memory.
-        query_ids: positions of these queries in the keys of the exclusion, (q,).
-        galleries: where to search.
-        k: answers wanted.
-        exclusion: what is no answer.
-        metric: what is near.
-        dtype: of the values.
-        plan: sizes of blocks.
-
+    Takes its arguments; the queries must be few enough for their values with all galleries to fit into the memory.
     """
     values = torch.empty(len(queries), galleries.n, dtype=dtype, device=queries.device)
     step = max(1, plan.chunk // max(1, queries.shape[1]))

@@ -4,23 +4,15 @@ from typing import Any
 
 from oml.const import TCfg
 from oml.interfaces.samplers import IBatchSampler
-from oml.registry.registry import Registry
+from oml.registry.registry import Registry, TConstructor
 
-SAMPLERS_CATEGORIES_BASED = Registry(
-    "sampler",
-    {
-        "category_balance": "oml.samplers.category_balance:CategoryBalanceSampler",
-        "distinct_category_balance": "oml.samplers.distinct_category_balance:DistinctCategoryBalanceSampler",
-    },
-)
-SAMPLERS_REGISTRY = Registry(
-    "sampler",
-    {
-        "balance": "oml.samplers.balance:BalanceSampler",
-        "category_balance": "oml.samplers.category_balance:CategoryBalanceSampler",
-        "distinct_category_balance": "oml.samplers.distinct_category_balance:DistinctCategoryBalanceSampler",
-    },
-)
+_BY_CATEGORY: dict[str, TConstructor | str] = {
+    "category_balance": "oml.samplers.category_balance:CategoryBalanceSampler",
+    "distinct_category_balance": "oml.samplers.distinct_category_balance:DistinctCategoryBalanceSampler",
+}
+
+SAMPLERS_CATEGORIES_BASED = Registry("sampler", _BY_CATEGORY)
+SAMPLERS_REGISTRY = Registry("sampler", {"balance": "oml.samplers.balance:BalanceSampler", **_BY_CATEGORY})
 
 
 def get_sampler(name: str, **kwargs: Any) -> IBatchSampler:
