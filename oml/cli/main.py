@@ -9,6 +9,7 @@ from importlib import import_module
 import oml
 
 COMMANDS = {
+    "data": "write one of the data sets that come with the product into a folder",
     "demo": "train on letters of five scripts, validate on unseen ones, draw what is found",
 }
 
