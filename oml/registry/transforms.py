@@ -8,7 +8,7 @@ from typing import Any
 
 from oml.const import TCfg
 from oml.errors import unknown_name_message
-from oml.registry.preprocessing import PREPROCESSING
+from oml.models.zoo import ZOO
 from oml.registry.registry import Registry, TConstructor
 from oml.transforms.images.utils import TTransforms, get_im_reader_for_transforms, is_called_by_keyword
 from oml.utils.images.images import TImReader
@@ -83,9 +83,10 @@ def get_transforms_for_pretrained(weights: str) -> tuple[TTransforms, TImReader]
         (224, 'imread_cv2')
 
     """
-    if weights not in PREPROCESSING:
-        raise KeyError(unknown_name_message("checkpoint of images", weights, list(PREPROCESSING)))
-    name, kwargs = PREPROCESSING[weights]
+    known = {key: checkpoint.transform for key, checkpoint in ZOO.items() if checkpoint.transform}
+    if weights not in known:
+        raise KeyError(unknown_name_message("checkpoint of images", weights, list(known)))
+    name, kwargs = known[weights]
     transform = get_transforms(name, **kwargs)
     return transform, get_im_reader_for_transforms(transform)
 

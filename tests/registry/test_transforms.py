@@ -11,7 +11,7 @@ from PIL import Image
 
 import oml.registry
 from oml.const import MEAN_CLIP, STD_CLIP
-from oml.registry.preprocessing import PREPROCESSING
+from oml.models.zoo import ZOO
 from oml.registry.transforms import (
     TRANSFORMS_ALBU,
     TRANSFORMS_REGISTRY,
@@ -92,7 +92,7 @@ DOCUMENTED = [
 
 
 def test_all_documented_checkpoints_have_a_transform() -> None:
-    assert set(PREPROCESSING) == {weights for weights, *_ in DOCUMENTED}
+    assert {key for key, checkpoint in ZOO.items() if checkpoint.transform} == {weights for weights, *_ in DOCUMENTED}
 
 
 @pytest.mark.parametrize(("weights", "size", "short_side", "is_albu"), DOCUMENTED)

@@ -13,6 +13,7 @@ from oml.interfaces.models import IExtractor
 from oml.models.checkpoints import TStateDict, find_weights, load_weights, read_state_dict
 from oml.models.inputs import check_images
 from oml.models.resnet.pooling import GEM
+from oml.models.zoo import get_pretrained_models
 
 _MOCO_PREFIX = "module.encoder_q."
 
@@ -78,7 +79,7 @@ class ResnetExtractor(IExtractor):
     """
 
     model: Any  # a ResNet of torchvision
-    pretrained_models: ClassVar[dict[str, Any]] = {}
+    pretrained_models: ClassVar[dict[str, Any]] = get_pretrained_models("ResnetExtractor")
 
     constructors: ClassVar[dict[str, Callable[[], nn.Module]]] = {
         **{f"resnet{depth}": partial(build_resnet, f"resnet{depth}") for depth in (18, 34, 50, 101, 152)},

@@ -13,6 +13,7 @@ from oml.errors import check, unknown_name_message
 from oml.functional.distances import normalise
 from oml.interfaces.models import IExtractor
 from oml.models.checkpoints import find_weights, load_weights
+from oml.models.zoo import get_pretrained_models
 
 _SIZES = {"s": (384, 12, 6), "b": (768, 12, 12), "l": (1024, 24, 16)}  # D, number of blocks, number of heads
 _SCALES = (1.0, 2**-0.5, 0.5)  # of the image's side
@@ -79,7 +80,7 @@ class ViTExtractor(IExtractor):
     """
 
     model: Any  # a DinoVisionTransformer, or what a constructor added by a user makes
-    pretrained_models: ClassVar[dict[str, Any]] = {}
+    pretrained_models: ClassVar[dict[str, Any]] = get_pretrained_models("ViTExtractor")
 
     constructors: ClassVar[dict[str, Callable[[], nn.Module]]] = {
         "vits8": partial(build_dino, "s", 8),
