@@ -1,39 +1,25 @@
 """Datasets; each is loaded when asked for, so that importing one does not import what the others need."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from oml.lazy import load_when_asked
 
 if TYPE_CHECKING:
-    from oml.datasets.images import (
-        ImageBaseDataset,
-        ImageLabeledDataset,
-        ImageQueryGalleryDataset,
-        ImageQueryGalleryLabeledDataset,
-    )
-    from oml.datasets.pairs import PairDataset
+    from oml.datasets.images import ImageBaseDataset as ImageBaseDataset
+    from oml.datasets.images import ImageLabeledDataset as ImageLabeledDataset
+    from oml.datasets.images import ImageQueryGalleryDataset as ImageQueryGalleryDataset
+    from oml.datasets.images import ImageQueryGalleryLabeledDataset as ImageQueryGalleryLabeledDataset
+    from oml.datasets.pairs import PairDataset as PairDataset
 
-__all__ = [
-    "ImageBaseDataset",
-    "ImageLabeledDataset",
-    "ImageQueryGalleryDataset",
-    "ImageQueryGalleryLabeledDataset",
-    "PairDataset",
-]
-
-_MODULES = {
-    "ImageBaseDataset": "oml.datasets.images",
-    "ImageLabeledDataset": "oml.datasets.images",
-    "ImageQueryGalleryDataset": "oml.datasets.images",
-    "ImageQueryGalleryLabeledDataset": "oml.datasets.images",
-    "PairDataset": "oml.datasets.pairs",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = load_when_asked(
+    __name__,
+    {
+        "oml.datasets.images": [
+            "ImageBaseDataset",
+            "ImageLabeledDataset",
+            "ImageQueryGalleryDataset",
+            "ImageQueryGalleryLabeledDataset",
+        ],
+        "oml.datasets.pairs": ["PairDataset"],
+    },
+)

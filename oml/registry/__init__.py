@@ -1,26 +1,18 @@
 """Everything that can be named in a config; loaded when asked for."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from oml.lazy import load_when_asked
 
 if TYPE_CHECKING:
-    from oml.registry.registry import Registry
-    from oml.registry.transforms import TRANSFORMS_REGISTRY, get_transforms_for_pretrained
+    from oml.registry.registry import Registry as Registry
+    from oml.registry.transforms import TRANSFORMS_REGISTRY as TRANSFORMS_REGISTRY
+    from oml.registry.transforms import get_transforms_for_pretrained as get_transforms_for_pretrained
 
-__all__ = ["TRANSFORMS_REGISTRY", "Registry", "get_transforms_for_pretrained"]
-
-_MODULES = {
-    "TRANSFORMS_REGISTRY": "oml.registry.transforms",
-    "Registry": "oml.registry.registry",
-    "get_transforms_for_pretrained": "oml.registry.transforms",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = load_when_asked(
+    __name__,
+    {
+        "oml.registry.registry": ["Registry"],
+        "oml.registry.transforms": ["TRANSFORMS_REGISTRY", "get_transforms_for_pretrained"],
+    },
+)
