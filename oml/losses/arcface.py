@@ -14,6 +14,7 @@ from oml.functional.losses.classification import make_arcface_head
 from oml.functional.losses.margin_softmax import ClassifierOutput, Head, margin_softmax
 from oml.interfaces.miners import TLabels
 from oml.losses.class_loss import ClassLoss
+from oml.utils.mlp import make_mlp
 
 
 class ArcFaceLoss(ClassLoss):
@@ -146,7 +147,7 @@ class ArcFaceLossWithMLP(nn.Module):
             f"layers use ArcFaceLoss.",
         )
         super().__init__()
-        self.mlp = _make_mlp(in_features, mlp_features)
+        self.mlp = make_mlp(in_features, mlp_features)
         self.arcface = ArcFaceLoss(
             mlp_features[-1], num_classes, m, s, smoothing_epsilon, label2category, reduction=reduction
         )
@@ -160,14 +161,6 @@ class ArcFaceLossWithMLP(nn.Module):
     def last_logs(self) -> dict[str, float]:
         """The logs of the last batch, as numbers."""
         return self.arcface.last_logs
-
-
-def _make_mlp(in_features: int, widths: list[int]) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for width_in, width in zip([in_features, *widths[:-1]], widths, strict=True):
-        layers += [nn.Linear(width_in, width), nn.ReLU(), nn.Dropout(0.0)]
-    del layers[-2]  # no ReLU at the end
-    return nn.Sequential(*layers)
 
 
 def _number_categories(label2category: Mapping[int, Hashable], num_classes: int) -> Tensor:
