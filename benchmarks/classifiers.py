@@ -2,8 +2,11 @@
 A step of classifier losses, forward and backward on given features, beside pytorch-metric-learning's.
 
 The yardstick are the three matrix products that any of them must do: the logits, and the gradients of the features and
-of the weight. Memory is the peak of the process over what it held before the step, in a process of its own (Linux).
-Run: python benchmarks/classifiers.py
+of the weight; for K centres of a class those with all centres. All sides take turns, so that each sees the machine in
+the same state. Memory is the peak of the process over what it held before the step, in a process of its own (Linux).
+
+    python benchmarks/classifiers.py --classes 10000  # two minutes on two cores
+    python benchmarks/classifiers.py --classes 100000  # four minutes
 """
 
 import argparse
@@ -15,16 +18,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 from report import write_results
 from torch import Tensor, nn
 
-from oml.losses import ArcFaceLoss, CosFaceLoss, NormalisedSoftmaxLoss, ProxyAnchorLoss, ProxyNCALoss
+from oml.losses import (
+    ArcFaceLoss,
+    CosFaceLoss,
+    NormalisedSoftmaxLoss,
+    ProxyAnchorLoss,
+    ProxyNCALoss,
+    SoftTripleLoss,
+    SubCenterArcFaceLoss,
+)
 
-N_FEATURES = 384
-SIZES = [(128, 10_000), (256, 10_000), (128, 100_000)]  # items, classes
+N_FEATURES, N_CENTRES = 384, 3
+BATCHES = (128, 256)
+LIMIT = 1.35  # how many times that of the products alone a step may take
 MARGIN, SCALE = 0.5, 64
 TSides = dict[str, Callable[[Tensor, Tensor], Tensor]]
 
@@ -64,9 +77,12 @@ def make_side(name: str, weight: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
         "normalised softmax": lambda: NormalisedSoftmaxLoss(*sizes),
         "Proxy-NCA++": lambda: ProxyNCALoss(*sizes, temperature=0.1),
         "Proxy-Anchor": lambda: ProxyAnchorLoss(*sizes),
+        "sub-center ArcFace": lambda: SubCenterArcFaceLoss(*sizes, N_CENTRES, MARGIN, SCALE),
+        "SoftTriple": lambda: SoftTripleLoss(*sizes, N_CENTRES),
+        "SoftTriple, tau=0": lambda: SoftTripleLoss(*sizes, N_CENTRES, tau=0),
     }
-    if name == "products alone":
-        return Products(weight)
+    if name.startswith(ALONE):
+        return Products(weight.flatten(0, -2))
     if name == "ArcFace, unfused":
         return UnfusedArcFace(weight)
     if name in ours:
@@ -92,25 +108,27 @@ def make_peer(name: str, weight: Tensor) -> nn.Module:
     return criterion
 
 
+ALONE = "products alone"
+ALONE_OF_CENTRES = f"{ALONE}, {N_CENTRES} centres"
 WITH_PEER = ("ArcFace", "CosFace", "normalised softmax", "Proxy-NCA++", "Proxy-Anchor")
-NAMES = ["products alone", "ArcFace, smooth", "ArcFace, unfused"] + [
-    n + end for n in WITH_PEER for end in ("", ", pml")
-]
+OF_CENTRES = ("sub-center ArcFace", "SoftTriple", "SoftTriple, tau=0")
+NAMES = [ALONE, *WITH_PEER, "ArcFace, smooth", "ArcFace, unfused"] + [f"{n}, pml" for n in WITH_PEER]
 
 
-def make_batch(n_items: int, n_classes: int) -> tuple[Tensor, Tensor, Tensor]:
+def make_batch(name: str, n_items: int, n_classes: int) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(n_items, N_FEATURES, generator=generator)
-    weight = 0.01 * torch.randn(n_classes, N_FEATURES, generator=generator)
-    return features, weight, torch.randint(n_classes, (n_items,), generator=generator)
+    labels = torch.randint(n_classes, (n_items,), generator=generator)
+    centres = (N_CENTRES,) if name in (ALONE_OF_CENTRES, *OF_CENTRES) else ()
+    return features, 0.01 * torch.randn(n_classes, *centres, N_FEATURES, generator=generator), labels
 
 
 def step(side: Callable[[Tensor, Tensor], Tensor], features: Tensor, labels: Tensor) -> float:
     if isinstance(side, Products):
         return side(features, labels).item()
-    side.zero_grad(set_to_none=True)
     loss = side(features.detach().requires_grad_(), labels)
     loss.backward()
+    side.zero_grad(set_to_none=True)  # few gradients are in memory at a time
     return loss.item()
 
 
@@ -118,18 +136,16 @@ def measure_times(
     names: list[str], n_items: int, n_classes: int, rounds: int
 ) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
     """Give the milliseconds of a step, best and median over the rounds, and the losses."""
-    features, weight, labels = make_batch(n_items, n_classes)
+    features, weight, labels = make_batch(names[0], n_items, n_classes)
+    sides = {name: make_side(name, weight) for name in names}
     seconds: dict[str, list[float]] = {name: [] for name in names}
     losses: dict[str, float] = {}
-    # side by side with the products, so that both see the machine in the same state; few hold their weight at a time
-    for name in names[1:]:
-        sides = {n: make_side(n, weight.clone()) for n in (names[0], name)}
-        for round_ in range(rounds + 1):
-            for n, side in sides.items():
-                start = time.perf_counter()
-                losses[n] = step(side, features, labels)
-                if round_:
-                    seconds[n].append(time.perf_counter() - start)
+    for round_ in range(rounds + 1):
+        for name, side in sides.items():
+            start = time.perf_counter()
+            losses[name] = step(side, features, labels)
+            if round_:
+                seconds[name].append(time.perf_counter() - start)
     times = {
         name: {"best": round(1e3 * min(s), 2), "median": round(1e3 * statistics.median(s), 2)}
         for name, s in seconds.items()
@@ -146,8 +162,9 @@ def check_agreement(losses: dict[str, float]) -> None:
 
 def measure_memory(name: str, n_items: int, n_classes: int) -> float:
     """Give by how many MB one step lifts the peak of this process, gradients included."""
-    step(make_side(name, make_batch(8, 16)[1]), *make_batch(8, 16)[::2])
-    features, weight, labels = make_batch(n_items, n_classes)
+    features, weight, labels = make_batch(name, 8, 16)
+    step(make_side(name, weight), features, labels)
+    features, weight, labels = make_batch(name, n_items, n_classes)
     side = make_side(name, weight)
     del weight
     Path("/proc/self/clear_refs").write_text("5")  # the peak becomes the present size
@@ -174,11 +191,47 @@ def run_memory(name: str, n_items: int, n_classes: int) -> float:
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
+def compare(names: list[str], n_items: int, n_classes: int, rounds: int) -> dict[str, object]:
+    """Give all about some sides; the first of them are the products alone."""
+    times, losses = measure_times(names, n_items, n_classes, rounds)
+    check_agreement(losses)
+    n_rows = n_classes * (N_CENTRES if names[0] == ALONE_OF_CENTRES else 1)
+    ratios = {
+        name: {kind: round(t[kind] / times[names[0]][kind], 3) for kind in t}
+        for name, t in times.items()
+        if name != names[0]
+    }
+    with ThreadPoolExecutor(2) as pool:
+        memory = dict(zip(names, pool.map(lambda name: run_memory(name, n_items, n_classes), names), strict=True))
+    return {
+        "step_ms": times,
+        "by_products_alone": ratios,
+        "above_limit": [n for n, r in ratios.items() if r["best"] > LIMIT and "pml" not in n and "unfused" not in n],
+        "peak_memory_mb": memory,
+        "loss": losses,
+        "logits_and_gradient_of_weight_mb": round(4 * n_rows * (n_items + N_FEATURES) / 2**20, 1),
+    }
+
+
+def measure(n_classes: int, rounds: int) -> dict[str, object]:
+    """Give all about all sides."""
+    results: dict[str, object] = {"limit": LIMIT, "load_average_at_start": os.getloadavg()[0]}
+    for n_items in BATCHES:
+        for names in (NAMES, [ALONE_OF_CENTRES, *OF_CENTRES]):
+            if names is not NAMES and n_classes > 10_000:
+                continue  # three centres of 100,000 classes take a minute a side
+            key = f"B={n_items}, C={n_classes}, D={N_FEATURES}"
+            key += "" if names is NAMES else f", {N_CENTRES} centres of a class"
+            results[key] = compare(names, n_items, n_classes, rounds)
+            print(key, json.dumps(results[key], indent=1), flush=True)
+    return {**results, "load_average_at_end": os.getloadavg()[0]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--classes", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--only", default="", help="losses whose names begin so, beside the products")
     parser.add_argument("--memory-of", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -187,23 +240,8 @@ def main() -> None:
         print(measure_memory(name, int(n_items), int(n_classes)))
         return
 
-    names = NAMES[:1] + [name for name in NAMES[1:] if name.startswith(args.only)]
-    results: dict[str, object] = {"load_average_at_start": os.getloadavg()[0]}
-    for n_items, n_classes in SIZES:
-        times, losses = measure_times(names, n_items, n_classes, args.rounds)
-        check_agreement(losses)
-        alone = times["products alone"]["best"]
-        result = {
-            "step_ms": times,
-            "best_by_products_alone": {name: round(t["best"] / alone, 3) for name, t in times.items()},
-            "peak_memory_mb": {name: run_memory(name, n_items, n_classes) for name in names},
-            "loss": losses,
-            "logits_and_gradient_of_weight_mb": round(4 * n_classes * (n_items + N_FEATURES) / 2**20, 1),
-        }
-        results[f"B={n_items}, C={n_classes}, D={N_FEATURES}"] = result
-        print(n_items, n_classes, json.dumps(result, indent=1))
-    results["load_average_at_end"] = os.getloadavg()[0]
-    print(write_results("classifiers", results))
+    for n_classes in args.classes:
+        print(write_results(f"classifiers_{n_classes}", measure(n_classes, args.rounds)))
 
 
 if __name__ == "__main__":

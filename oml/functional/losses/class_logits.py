@@ -15,12 +15,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from oml.functional.search_threads import get_n_workers, run_in_threads
-
 # numbers of a block: few enough for the cache of a processor, many enough to fill an accelerator
-CPU_BLOCK = 2**20
+CPU_BLOCK = 2**21
 DEVICE_BLOCK = 2**24
-_NO_LIMIT = 2**62
 
 
 class ClassBlock(NamedTuple):
@@ -82,47 +79,26 @@ def split_centres(logits: Tensor, n_centres: int) -> Tensor:
     return logits.view(len(logits) // n_centres, n_centres, logits.shape[1])
 
 
-def work_by_parts(
-    made: ClassLogits, work: Callable[[Iterator[ClassBlock], Tensor], tuple[Tensor, ...]]
-) -> tuple[Tensor, ...]:
-    """
-    Let threads work on parts of the classes, block after block; give what they give, stacked by parts.
-
-    The threads are our own: on a processor that others use, too, threads that share each operation on a block spend
-    their time on waiting for each other. Elsewhere than on a processor, and if there is little to do, there is one
-    part.
-
-    Args:
-        made: Says what the classes are.
-        work: Takes the blocks of a part and room for two matrices of the size of a block, (2, r, B).
-
-    """
-    weight, n_items, n_centres = made.weight, len(made.directions), made.n_centres
-    n_classes = len(weight) // n_centres
-    n_parts = min(n_classes, get_n_workers(weight.device, weight.numel() * n_items, _NO_LIMIT))
-    n_numbers = CPU_BLOCK if weight.device.type == "cpu" else DEVICE_BLOCK
-    size = min(n_classes, max(1, n_numbers // (n_centres * max(1, weight.shape[1], n_items))))
-    # room taken by the threads themselves would be new memory in each step
-    room = made.directions.new_empty(n_parts, 2, size * n_centres, n_items)
-    mode = torch.inference_mode if torch.is_inference_mode_enabled() else torch.no_grad  # new threads know of neither
-    found: list[tuple[Tensor, ...]] = [()] * n_parts
-
-    def work_on(part: int) -> None:
-        start, stop = part * n_classes // n_parts, (part + 1) * n_classes // n_parts
-        with mode(), torch.autocast(weight.device.type, enabled=False):
-            found[part] = work(_split_classes(made, start, stop, size), room[part])
-
-    run_in_threads(work_on, range(n_parts), n_parts, on_done=lambda part: None)
-    return tuple(torch.stack(parts) for parts in zip(*found, strict=True))
-
-
-def _split_classes(made: ClassLogits, start: int, stop: int, size: int) -> Iterator[ClassBlock]:
-    for first in range(start, stop, size):
-        last = min(first + size, stop)
+def split_classes(made: ClassLogits) -> Iterator[ClassBlock]:
+    """Give all the classes, block after block."""
+    n_classes, size = len(made.weight) // made.n_centres, _get_block_size(made)
+    for first in range(0, n_classes, size):
+        last = min(first + size, n_classes)
         places = made.labels - first
         is_here = (places >= 0) & (places < last - first)
         rows = slice(first * made.n_centres, last * made.n_centres)
         yield ClassBlock(slice(first, last), rows, is_here, places.clamp_(0, last - first - 1)[None])
+
+
+def make_room(made: ClassLogits) -> Tensor:
+    """Give room for as many numbers as the largest block has, (r, B): new memory for each block would take time."""
+    n_rows = min(len(made.weight), _get_block_size(made) * made.n_centres)
+    return made.directions.new_empty(n_rows, len(made.directions))
+
+
+def _get_block_size(made: ClassLogits) -> int:
+    n_numbers = CPU_BLOCK if made.weight.device.type == "cpu" else DEVICE_BLOCK
+    return max(1, n_numbers // (made.n_centres * max(1, made.weight.shape[1], len(made.directions))))
 
 
 def calc_gradients(
@@ -148,24 +124,21 @@ def calc_gradients(
         )
     logits, factors, directions, weight, _, scale, _ = made
     grad_weight = torch.empty_like(weight, memory_format=torch.contiguous_format) if needs[1] else None
-
-    def work(blocks: Iterator[ClassBlock], room: Tensor) -> tuple[Tensor]:
-        grad_directions = torch.zeros_like(directions)
-        for block in blocks:
+    grad_directions = torch.zeros_like(directions) if needs[0] else None
+    room = make_room(made)
+    with torch.autocast(weight.device.type, enabled=False):
+        for block in split_classes(made):
             rows, row_factors = weight[block.rows].to(directions.dtype), factors[block.rows]
-            slopes = calc_slopes(block, room[0, : len(rows)]).mul_(row_factors[:, None])
-            if needs[0]:
+            slopes = calc_slopes(block, room[: len(rows)]).mul_(row_factors[:, None])
+            if grad_directions is not None:
                 grad_directions.addmm_(slopes.T, rows)
             if grad_weight is not None:
-                # what points along a row changes its length only, not its cosines
-                products = torch.mul(slopes, logits[block.rows], out=room[1, : len(rows)])
-                along = products.sum(dim=1).mul_(row_factors).mul_(-1 / scale**2)
                 out = grad_weight[block.rows]
-                if out.dtype == directions.dtype:
-                    torch.addmm(torch.mul(rows, along[:, None], out=out), slopes, directions, out=out)
-                else:
-                    out.copy_(torch.addmm(rows * along[:, None], slopes, directions))
-        return (grad_directions,)
-
-    (grad_directions,) = work_by_parts(made, work)
-    return grad_directions.sum(dim=0) if needs[0] else None, grad_weight
+                is_direct = out.dtype == directions.dtype
+                gradient = torch.mm(slopes, directions, out=out if is_direct else None)
+                # what points along a row changes its length only, not its cosines
+                along = slopes.mul_(logits[block.rows]).sum(dim=1).mul_(row_factors)
+                gradient.addcmul_(rows, along[:, None], value=-1 / scale**2)
+                if not is_direct:
+                    out.copy_(gradient)
+    return grad_directions, grad_weight

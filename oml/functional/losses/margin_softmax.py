@@ -5,7 +5,7 @@ The forward pass makes the logits block by block, with the maximum and the sum o
 date. The backward pass makes gradients of a block just before its two matrix products.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -21,15 +21,16 @@ from oml.functional.losses.class_logits import (
     calc_block,
     calc_gradients,
     make_logits,
+    make_room,
     split_centres,
-    work_by_parts,
+    split_classes,
 )
 from oml.functional.losses.margins import TMargin
 
 # logits up to this size, of either sign, are exponentiated as they are: sums over 1e8 classes stay within float32
 LARGEST_PLAIN = 70.0
-# logits of the centres (n, K, B) -> those of the classes (n, B), and the slopes of these by those (n, K, B)
-TPool = Callable[[Tensor], tuple[Tensor, Tensor]]
+# logits of the centres (n, K, B) -> those of the classes (n, B), and what gives the slopes of these by those (n, K, B)
+TPool = Callable[[Tensor], tuple[Tensor, Callable[[], Tensor]]]
 
 
 class Head(NamedTuple):
@@ -132,11 +133,10 @@ def _look_at_classes(made: ClassLogits, head: Head, smooth: SmoothTargets | None
     weighted by the shares of label smoothing.
     """
     turned = made.directions.T.contiguous()  # products with it are faster than with a view
-
-    def work(blocks: Iterator[ClassBlock], room: Tensor) -> tuple[Tensor, ...]:
-        own = alike = turned.new_zeros(turned.shape[1])
-        others = _RunningLogSum(own, head.scale)
-        for block in blocks:
+    own = alike = turned.new_zeros(turned.shape[1])
+    others, room = _RunningLogSum(own, head.scale), make_room(made)
+    with torch.autocast(turned.device.type, enabled=False):
+        for block in split_classes(made):
             logits = calc_block(made, block, turned)
             if head.pool is not None:
                 logits, _ = head.pool(split_centres(logits, head.n_centres))
@@ -145,12 +145,9 @@ def _look_at_classes(made: ClassLogits, head: Head, smooth: SmoothTargets | None
             here = logits.gather(0, block.places)
             own = torch.where(block.is_here, here[0], own)
             block.put_(logits, -torch.inf, here)
-            others.add(logits, room[0, : len(logits)])
+            others.add(logits, room[: len(logits)])
             logits.scatter_(0, block.places, here)
-        return own, others.maximum, others.get(), alike
-
-    own, maximum, log_sum, alike = work_by_parts(made, work)
-    return own.sum(dim=0), maximum.amax(dim=0), log_sum.logsumexp(dim=0), alike.sum(dim=0)
+    return own, others.maximum, others.get(), alike
 
 
 class _MarginSoftmax(torch.autograd.Function):
@@ -202,7 +199,7 @@ class _MarginSoftmax(torch.autograd.Function):
         def calc_slopes(block: ClassBlock, room: Tensor) -> Tensor:
             block_logits = made.logits[block.rows]
             if head.pool is not None:
-                block_logits, pool_slopes = head.pool(split_centres(block_logits, head.n_centres))
+                block_logits, get_pool_slopes = head.pool(split_centres(block_logits, head.n_centres))
             slopes = room[: len(block_logits)]
             if is_shifted:
                 torch.sub(block_logits, log_sum, out=slopes).exp_()
@@ -213,7 +210,7 @@ class _MarginSoftmax(torch.autograd.Function):
                 slopes -= smooth.get_shares(block.classes) * grad_losses
             block.put_(slopes, own_slopes * grad_losses)
             if head.pool is not None:
-                slopes = pool_slopes.mul_(slopes[:, None]).flatten(0, 1)
+                slopes = get_pool_slopes().mul_(slopes[:, None]).flatten(0, 1)
             return slopes
 
         gradients = calc_gradients(made, calc_slopes, ctx.needs_input_grad[:2])

@@ -1,11 +1,12 @@
 """Losses that compare items with proxies: learnt vectors that stand for the labels."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import softplus
 
 from oml.errors import check
@@ -17,7 +18,7 @@ from oml.functional.losses.class_logits import (
     calc_block,
     calc_gradients,
     make_logits,
-    work_by_parts,
+    split_classes,
 )
 from oml.functional.losses.classification import check_above_0
 from oml.functional.losses.margin_softmax import ClassifierOutput, Head, margin_softmax
@@ -107,18 +108,18 @@ def make_soft_triple_head(margin: float, scale: float, gamma: float, n_centres: 
     return Head(scale, partial(add_cosine_margin, margin=margin), pool, n_centres)
 
 
-def take_softly(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def take_softly(logits: Tensor, temperature: float) -> tuple[Tensor, Callable[[], Tensor]]:
     """
-    Give the mean of the logits of a class's centres (n, K, B), weighted by their softmax, (n, B), and its derivatives.
+    Give the mean of a class's centres' logits (n, K, B), weighted by their softmax, (n, B), and what gives its slopes.
 
     Example:
         >>> take_softly(torch.tensor([[[2.0], [2.0]]]), temperature=1.0)[0]
         tensor([[2.]])
 
     """
-    shares = (logits / temperature).softmax(dim=1)
-    mean = (shares * logits).sum(dim=1)
-    return mean, shares * (1 + (logits - mean[:, None]) / temperature)
+    shares = torch.div(logits, temperature).softmax(dim=1)
+    mean = torch.linalg.vecdot(shares, logits, dim=1)
+    return mean, lambda: shares * (1 + (logits - mean[:, None]) / temperature)
 
 
 def calc_spread_of_centres(weight: Tensor) -> Tensor:
@@ -127,26 +128,49 @@ def calc_spread_of_centres(weight: Tensor) -> Tensor:
 
     SoftTriple (Qian et al. 2019), equation 10, with the factor of equation 11: few different centres are wanted. It is
     half of the mean, as the paper divides by C * K * (K - 1) what is summed over C * K * (K - 1) / 2 pairs. The
-    gradient of a distance of 0 is 0.
+    gradient of a distance of 0 is 0. It can be differentiated once; no copy of the centres is made.
 
     Example:
         >>> calc_spread_of_centres(torch.tensor([[[1.0, 0.0], [-1.0, 0.0]]]))
         tensor(1.)
 
     """
-    n_classes, n_centres, _ = weight.shape
-    if n_centres == 1:
+    if weight.shape[1] == 1:
         return weight.new_zeros(())
-    with torch.autocast(weight.device.type, enabled=False):
-        wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
-        products = wide @ wide.transpose(1, 2)
-        lengths = products.diagonal(dim1=1, dim2=2)
+    spread: Tensor = _SpreadOfCentres.apply(weight)
+    return spread
+
+
+class _SpreadOfCentres(torch.autograd.Function):
+    """See `calc_spread_of_centres`. The gradient of a centre is a weighted sum of the centres of its class."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor) -> Tensor:
+        n_classes, n_centres, _ = weight.shape
+        with torch.autocast(weight.device.type, enabled=False):
+            wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
+            cosines = wide @ wide.transpose(1, 2)
+        lengths = cosines.diagonal(dim1=1, dim2=2)
         lengths = torch.where(lengths > 0, lengths, 1).sqrt()
-        squares = 2 - 2 * products / lengths[:, None] / lengths[:, :, None]
-    upper = torch.ones_like(squares[0], dtype=torch.bool).triu(1)
-    is_apart = upper & (squares > 0)
-    distances = torch.where(is_apart, torch.where(is_apart, squares, 1).sqrt(), 0)
-    return distances.sum() / (n_classes * n_centres * (n_centres - 1))
+        cosines /= lengths[:, :, None] * lengths[:, None]
+        squares = (2 - 2 * cosines).clamp_min_(0)
+        squares.diagonal(dim1=1, dim2=2).zero_()
+        distances = squares.sqrt()
+        n_pairs = n_classes * n_centres * (n_centres - 1)
+        # the slopes of the distances by the cosines; 0 for a distance of 0
+        slopes = torch.where(distances > 0, -1 / (n_pairs * distances), 0)
+        factors = slopes / (lengths[:, :, None] * lengths[:, None])
+        # what points along a centre changes its length only, not its cosines
+        factors.diagonal(dim1=1, dim2=2).copy_(-(slopes * cosines).sum(dim=2) / lengths.square())
+        ctx.save_for_backward(weight, factors)
+        return distances.sum() / (2 * n_pairs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        weight, factors = ctx.saved_tensors
+        with torch.autocast(weight.device.type, enabled=False):
+            return torch.bmm(factors * grad, weight.to(factors.dtype)).to(weight.dtype)
 
 
 def proxy_anchor_loss(
@@ -201,10 +225,10 @@ class _ProxyAnchor(torch.autograd.Function):
         sums = directions.new_empty(len(weight))  # log(1 + sum of the negatives)
         shift = alpha * margin
 
-        def work(blocks: Iterator[ClassBlock], room: Tensor) -> tuple[Tensor, Tensor]:
-            own = directions.new_zeros(len(labels))
-            largest = torch.full_like(own, -torch.inf)
-            for block in blocks:
+        own = directions.new_zeros(len(labels))
+        largest = torch.full_like(own, -torch.inf)
+        with torch.autocast(weight.device.type, enabled=False):
+            for block in split_classes(made):
                 logits = calc_block(made, block, turned)
                 here = logits.gather(0, block.places)
                 own = torch.where(block.is_here, here[0], own)
@@ -212,10 +236,6 @@ class _ProxyAnchor(torch.autograd.Function):
                 largest = torch.maximum(largest, logits.amax(dim=0))
                 sums[block.classes] = softplus(logits.logsumexp(dim=1) + shift)
                 logits.scatter_(0, block.places, here)
-            return own, largest
-
-        owns, maxima = work_by_parts(made, work)
-        own, largest = owns.sum(dim=0), maxima.amax(dim=0)
         same = labels[:, None] == labels
         # each item holds the term of its proxy, so it counts 1 / n times
         positives = torch.where(same, shift - own, -torch.inf).logsumexp(dim=1)
