@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from oml.datasets.images import ImageQueryGalleryDataset as ImageQueryGalleryDataset
     from oml.datasets.images import ImageQueryGalleryLabeledDataset as ImageQueryGalleryLabeledDataset
     from oml.datasets.pairs import PairDataset as PairDataset
+    from oml.datasets.texts import TextBaseDataset as TextBaseDataset
+    from oml.datasets.texts import TextLabeledDataset as TextLabeledDataset
+    from oml.datasets.texts import TextQueryGalleryDataset as TextQueryGalleryDataset
+    from oml.datasets.texts import TextQueryGalleryLabeledDataset as TextQueryGalleryLabeledDataset
 
 __getattr__, __dir__, __all__ = load_when_asked(
     __name__,
@@ -21,5 +25,11 @@ __getattr__, __dir__, __all__ = load_when_asked(
             "ImageQueryGalleryLabeledDataset",
         ],
         "oml.datasets.pairs": ["PairDataset"],
+        "oml.datasets.texts": [
+            "TextBaseDataset",
+            "TextLabeledDataset",
+            "TextQueryGalleryDataset",
+            "TextQueryGalleryLabeledDataset",
+        ],
     },
 )

@@ -29,6 +29,7 @@ from oml.datasets.table import check_columns, read_flags, read_labels, read_valu
 from oml.errors import InvalidInputError, check, show_some
 from oml.interfaces.datasets import (
     IBaseDataset,
+    IHTMLVisualizableDataset,
     ILabeledDataset,
     IQueryGalleryDataset,
     IQueryGalleryLabeledDataset,
@@ -95,7 +96,18 @@ class _TableDataset(IBaseDataset):
 
     def __getitem__(self, item: int) -> dict[str, Any]:
         position = check_position(item, len(self))
-        values = dict(self.dataset[position])
+        return self._complete(self.dataset[position], position)
+
+    def __getitems__(self, items: Sequence[int]) -> list[dict[str, Any]]:
+        """Give several items, together where the base dataset can read them so; loaders of torch ask for it."""
+        read = getattr(self.dataset, "__getitems__", None)
+        if read is None or type(self).__getitem__ is not _TableDataset.__getitem__:  # a subclass changes its items
+            return [self[item] for item in items]
+        positions = [check_position(item, len(self)) for item in items]
+        return [self._complete(values, i) for values, i in zip(read(positions), positions, strict=True)]
+
+    def _complete(self, base_item: Mapping[str, Any], position: int) -> dict[str, Any]:
+        values = dict(base_item)
         inherited = getattr(self.dataset, "extra_data", None) or {}
         own = {key: record for key, record in self.extra_data.items() if key not in inherited}
         add_extra_data(values, position, own)
@@ -111,9 +123,9 @@ class _WithLabels(_TableDataset, ILabeledDataset):
         taken = [self.input_tensors_key, self.index_key, *self.extra_data]
         check(labels_key not in taken, f"`labels_key` is {labels_key!r}, but items have that key already: {taken}.")
 
-    def __getitem__(self, item: int) -> dict[str, Any]:
-        values = super().__getitem__(item)
-        values[self.labels_key] = self._labels[item]
+    def _complete(self, base_item: Mapping[str, Any], position: int) -> dict[str, Any]:
+        values = super()._complete(base_item, position)
+        values[self.labels_key] = self._labels[position]
         return values
 
     def get_labels(self) -> np.ndarray:
@@ -152,12 +164,16 @@ class _WithQueryGallery(_TableDataset, IQueryGalleryDataset):
         return torch.from_numpy(self._gallery_ids.copy())  # type: ignore[return-value]
 
 
-class DrawnTable(_TableDataset, IVisualizableDataset):
-    """A table over a base dataset that can draw its items."""
+class DrawnTable(_TableDataset, IVisualizableDataset, IHTMLVisualizableDataset):
+    """A table over a base dataset that can draw its items and show them on a page."""
 
     def visualize(self, item: int, color: TColor = BLACK) -> np.ndarray:
         """Draw the item as the base dataset does: a picture (H, W, 3), uint8."""
         return cast(IVisualizableDataset, self.dataset).visualize(item, color)
+
+    def visualize_as_html(self, item: int, title: str, color: TColor = BLACK) -> str:
+        """Give the base dataset's block of HTML that shows the item under the title."""
+        return cast(IHTMLVisualizableDataset, self.dataset).visualize_as_html(item, title, color)
 
 
 class DFLabeledDataset(_WithLabels):

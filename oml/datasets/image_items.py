@@ -15,9 +15,10 @@ from oml.datasets.items import add_extra_data, check_extra_data, check_position
 from oml.datasets.strings import PackedStrings
 from oml.datasets.table import check_bboxes
 from oml.errors import InvalidInputError, check
-from oml.interfaces.datasets import IBaseDataset, IVisualizableDataset
+from oml.interfaces.datasets import IBaseDataset, IHTMLVisualizableDataset, IVisualizableDataset
 from oml.transforms.images.albumentations import get_normalisation_albu
 from oml.transforms.images.utils import TTransforms, get_im_reader_for_transforms, is_called_by_keyword
+from oml.utils.html import visualize_image_as_html
 from oml.utils.images.images import TImage, TImReader, clip_bbox, draw_bbox
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ TPath = Path | str
 TExtraData = Mapping[str, Any]  # sequences of any type: lists, arrays, tensors, pandas Series
 
 
-class ImageBaseDataset(IBaseDataset, IVisualizableDataset):
+class ImageBaseDataset(IBaseDataset, IVisualizableDataset, IHTMLVisualizableDataset):
     """
     Images by their paths, without labels: all that inference needs.
 
@@ -115,6 +116,10 @@ class ImageBaseDataset(IBaseDataset, IVisualizableDataset):
         image = np.array(self._read_image(position))
         box = self._get_bbox(position)
         return draw_bbox(image, (0, 0, image.shape[1], image.shape[0]) if box is None else box, color)
+
+    def visualize_as_html(self, item: int, title: str, color: TColor = BLACK) -> str:
+        """Give a block of HTML that holds what `visualize` draws, shrunk if it is large, under the title."""
+        return visualize_image_as_html(self.visualize(item, color), title)
 
     def _get_bbox(self, position: int) -> TBBox | None:
         if self._bboxes is None:

@@ -46,6 +46,26 @@ class PackedStrings(Sequence[str]):
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
+    @property
+    def sizes(self) -> np.ndarray:
+        """Sizes of the texts in bytes, (N,), int64."""
+        return np.diff(self._offsets)
+
+    def find_blank(self) -> np.ndarray:
+        """
+        Give the rows, ascending, whose texts are empty or only spaces.
+
+        Example:
+            >>> PackedStrings(["a", "", " b ", " \\n"]).find_blank().tolist()
+            [1, 3]
+
+        """
+        is_blank = self.sizes == 0
+        starts = self._offsets[:-1][~is_blank]  # only then each part of the sum has a byte
+        if len(starts):
+            is_blank[~is_blank] = ~np.logical_or.reduceat(self._bytes > ord(" "), starts)
+        return np.flatnonzero(is_blank)
+
     def __getitem__(self, item: Any) -> Any:
         item = check_position(item, len(self))
         return self._bytes[self._offsets[item] : self._offsets[item + 1]].tobytes().decode("utf-8", "surrogatepass")

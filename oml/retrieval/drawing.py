@@ -12,6 +12,7 @@ from oml.const import BLACK, BLUE, GRAY, GREEN, RED, TColor
 from oml.errors import check, show_some
 from oml.interfaces.datasets import IHTMLVisualizableDataset, IQueryGalleryDataset, IVisualizableDataset
 from oml.retrieval.checks import InvalidResultsError
+from oml.utils.html import html_blocks_to_grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -93,14 +94,15 @@ def write_results_as_html(
     ids_query, ids_gallery = dataset.get_query_ids(), dataset.get_gallery_ids()
     _check_n_queries(len(ids_query), len(rr.distances))
 
-    def write(slot: Slot) -> str:
+    def write(slot: Slot | None) -> str:
+        if slot is None:
+            return ""
         item = int((ids_query if slot.is_query else ids_gallery)[slot.number])
         block: str = dataset.visualize_as_html(item, slot.title, slot.color)
         return block
 
     rows = lay_out(rr, query_ids, n_galleries_to_show, n_gt_to_show)
-    lines = ["".join(write(slot) for slot in row if slot is not None) for row in rows]
-    html = "\n".join(f'<div style="display: flex; gap: 1em; margin-bottom: 1em">{line}</div>' for line in lines)
+    html = html_blocks_to_grid([[write(slot) for slot in row] for row in rows])
     if show:
         _show_html(html)
     return html

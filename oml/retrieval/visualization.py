@@ -113,7 +113,7 @@ class VisualizableResults(ABC):
         show: bool = False,
     ) -> str:
         """
-        Write what `visualize` draws as HTML, for items that are played or read rather than looked at.
+        Write what `visualize` draws as one HTML table that needs no other files: to be read, played, and kept.
 
         Raises:
             InvalidInputError: the dataset cannot show its items as HTML, or a query that is not there.

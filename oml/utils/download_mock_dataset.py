@@ -7,6 +7,7 @@ import pandas as pd
 from oml.const import MOCK_DATASET_DEFAULT_CSV, MOCK_DATASET_PATH
 from oml.utils.generated_datasets import get_generated_dataset
 from oml.utils.mock_images import MOCK_IMAGES
+from oml.utils.mock_texts import make_mock_texts
 
 
 def get_mock_images_dataset(
@@ -56,3 +57,19 @@ def download_mock_dataset(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give the same as `get_mock_images_dataset`: the older name, with another order of arguments."""
     return get_mock_images_dataset(dataset_root, df_name, check_md5, global_paths)
+
+
+def get_mock_texts_dataset() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """
+    Give the tables (train, validation) of 35 short descriptions of products, made in memory.
+
+    Label: the product (bed, table, tv, potato for training; chair, phone, audio, all unseen, for validation); category:
+    furniture, electronic or food. At validation each text is a query and a gallery (1 vs rest).
+
+    Example:
+        >>> df_train, df_val = get_mock_texts_dataset()
+        >>> df_train["text"].iloc[0], len(df_train), len(df_val)
+        ('Oak bed for two with a padded headboard', 19, 16)
+
+    """
+    return make_mock_texts()

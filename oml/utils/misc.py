@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from oml.errors import check
-from oml.utils.text_pictures import html_blocks_to_grid, visualize_text
+from oml.utils.html import html_blocks_to_grid
+from oml.utils.text_pictures import visualize_text
 
 __all__ = [
     "CompatibilityError",

@@ -1,7 +1,7 @@
-"""Texts as pictures and as pages: for figures of items that are not images."""
+"""Texts as pictures: for figures of items that are not images."""
 
 from bisect import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from itertools import islice
@@ -95,18 +95,3 @@ def _load_font(size: int) -> Any:
         if file.exists():
             return ImageFont.truetype(str(file), size)
     return ImageFont.load_default(size)
-
-
-def html_blocks_to_grid(blocks: Sequence[Sequence[str]]) -> str:
-    """
-    Give one HTML table from HTML blocks: a row of the table for each inner sequence; rows may have different lengths.
-
-    The blocks are put in as they are: what comes from users must be escaped before.
-
-    Example:
-        >>> html_blocks_to_grid([["<b>query</b>", "<p>1</p>"]])
-        '<table><tr><td><b>query</b></td><td><p>1</p></td></tr></table>'
-
-    """
-    rows = ("".join(f"<td>{block}</td>" for block in row) for row in blocks)
-    return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"

@@ -12,7 +12,6 @@ from tests.compat.documented import Documented, parse_call, read_documented
 # Parts of the documented API that are still to come: modules, or single names. A test keeps this list from going stale.
 TO_COME = {
     "oml.datasets.audios",
-    "oml.datasets.texts",
     "oml.ddp.patching",
     "oml.inference.abstract.inference_cached",
     "oml.interfaces.loggers",
@@ -29,7 +28,6 @@ TO_COME = {
     "oml.registry.loggers",
     "oml.utils.audios",
     "oml.utils.download_mock_dataset.get_mock_audios_dataset",
-    "oml.utils.download_mock_dataset.get_mock_texts_dataset",
     "oml.utils.io.download_checkpoint",
     "oml.utils.io.download_checkpoint_one_of",
     "oml.utils.io.download_file_from_url",

@@ -1,9 +1,16 @@
+import re
+from base64 import b64decode
+from io import BytesIO
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 
 from oml.const import BLACK, BLUE, GRAY, GREEN, RED
+from oml.datasets import ImageQueryGalleryLabeledDataset, TextQueryGalleryLabeledDataset
 from oml.errors import InvalidInputError
 from oml.retrieval import RetrievalResults
 from tests.retrieval.datasets import Items, LabelledSplit, PicturedLabelled, PicturedSplit
@@ -82,6 +89,53 @@ def test_html(rr, dataset):
         assert html.count(block) == 1
     with pytest.raises(AssertionError, match="must show its items as HTML"):
         rr.visualize_as_html([1], LabelledSplit([0, 1], [0, 1], [0, 1]))
+
+
+def make_texts(tmp_path):
+    def tokenize(text, **_):
+        return {"input_ids": torch.zeros(4), "attention_mask": torch.zeros(4)}
+
+    df = pd.DataFrame({"text": ["<one>", "two", "three"], "label": [0, 0, 1], "is_query": [True, True, False]})
+    with pytest.warns(UserWarning, match="is not a tokenizer of transformers"):
+        return TextQueryGalleryLabeledDataset(df.assign(is_gallery=True), tokenize)
+
+
+def make_images(tmp_path):
+    for i in range(3):
+        Image.new("RGB", (40, 40), "white").save(tmp_path / f"{i}.png")
+    df = pd.DataFrame({"path": ["0.png", "1.png", "2.png"], "label": [0, 0, 1], "is_query": [True, True, False]})
+    boxes = {"x_1": 10.0, "y_1": 10.0, "x_2": 30.0, "y_2": 30.0}
+    return ImageQueryGalleryLabeledDataset(df.assign(is_gallery=True, **boxes), dataset_root=tmp_path)
+
+
+def find_frame_colour(block):
+    """Give the colour of the frame in a block of HTML: of the style of a text, or of the pixels at a picture's box."""
+    if style := re.search(r"solid rgb\((\d+), (\d+), (\d+)\)", block):
+        return tuple(map(int, style.groups()))
+    picture = Image.open(BytesIO(b64decode(re.search(r'base64,([^"]+)"', block)[1])))
+    assert min(picture.getpixel((5, 5))) > 250  # white outside of the box
+    pixel = np.array(picture.getpixel((11, 20)))
+    return next((colour for colour in (BLACK, BLUE, GRAY, GREEN, RED) if abs(pixel - colour).max() < 30), None)
+
+
+@pytest.mark.parametrize("make", [make_texts, make_images])
+@pytest.mark.parametrize("is_known", [True, False])
+def test_html_of_real_datasets(tmp_path, make, is_known):
+    dataset = make(tmp_path)
+    gts = [torch.tensor([1]), torch.tensor([0])] if is_known else None
+    rr = RetrievalResults([torch.tensor([0.5, 1.0]), torch.tensor([])], [torch.tensor([2, 1]), torch.tensor([])], gts)
+    html = rr.visualize_as_html([0, 1], dataset, n_galleries_to_show=2, n_gt_to_show=1)
+    rows = [row.split("<td>")[1:] for row in html.split("<tr>")[1:]]
+    titles = [[re.search(r"<p[^>]*>(.*?)</p>", block)[1] if "<p" in block else None for block in row] for row in rows]
+    colours = [[find_frame_colour(block) if "<p" in block else None for block in row] for row in rows]
+    answers = ["2 - 0.500", "1 - 1.000"]
+    if is_known:
+        assert titles == [["Query 0", *answers, "GT 1"], ["Query 1", None, None, "GT 0"]]
+        assert colours == [[BLUE, RED, GREEN, GRAY], [BLUE, None, None, GRAY]]
+    else:
+        assert titles == [["Query 0", *answers], ["Query 1", None, None]]
+        assert colours == [[BLUE, BLACK, BLACK], [BLUE, None, None]]
+    assert "<one>" not in html
 
 
 def test_show_displays(rr, dataset, monkeypatch):

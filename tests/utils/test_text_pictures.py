@@ -3,7 +3,7 @@ import pytest
 
 from oml.const import BLACK, RED
 from oml.utils import text_pictures
-from oml.utils.misc import html_blocks_to_grid, visualize_text
+from oml.utils.misc import visualize_text
 
 TEXTS = ["", "a", "one two three " * 20, "x" * 5000, "many words " * 1000, "line\n" * 100, "стол 桌子", "\t \n"]
 
@@ -38,9 +38,3 @@ def test_what_does_not_fit_ends_with_an_ellipsis(n: int, monkeypatch: pytest.Mon
     assert (picture == visualize_text("x" * 4200)).all()
     monkeypatch.setattr(text_pictures, "ELLIPSIS", "")
     assert (picture != visualize_text("x" * n)).any()
-
-
-def test_grid() -> None:
-    assert html_blocks_to_grid([]) == "<table></table>"
-    html = html_blocks_to_grid([["a", "b"], ["c"]])
-    assert html == "<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>"
