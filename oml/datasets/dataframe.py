@@ -25,6 +25,7 @@ from oml.const import (
     TColor,
 )
 from oml.datasets.items import add_extra_data, check_extra_data, check_position
+from oml.datasets.labels import SeveralLabels, read_labels_of_any_kind
 from oml.datasets.table import check_columns, read_flags, read_labels, read_values
 from oml.errors import InvalidInputError, check, show_some
 from oml.interfaces.datasets import (
@@ -35,6 +36,7 @@ from oml.interfaces.datasets import (
     IQueryGalleryLabeledDataset,
     IVisualizableDataset,
 )
+from oml.utils.labels import LabelMapping
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,11 +62,17 @@ def update_extra_data(
     return {**own, **{name: read_values(df, name) for name in columns if name not in own}, **given}
 
 
-def build_label2category(df: pd.DataFrame) -> dict[int, str | int] | None:
+def build_label2category(
+    df: pd.DataFrame, labels: np.ndarray | SeveralLabels | None = None
+) -> dict[int, str | int] | None:
     """
     Give the category of each label of a table, or None if it has no column `category`.
 
     A label with several categories has the last one.
+
+    Args:
+        df: The table.
+        labels: The labels of its rows as integers; those of the table by default, which must be integers then.
 
     Raises:
         InvalidInputError: the table has no labels, or they are not integers.
@@ -72,8 +80,12 @@ def build_label2category(df: pd.DataFrame) -> dict[int, str | int] | None:
     """
     if CATEGORIES_COLUMN not in df.columns:
         return None
-    labels, last_from_end = np.unique(read_labels(df)[::-1], return_index=True)
-    categories = read_values(df, CATEGORIES_COLUMN)[::-1][last_from_end]
+    labels = read_labels(df) if labels is None else labels
+    categories = read_values(df, CATEGORIES_COLUMN)
+    if isinstance(labels, SeveralLabels):
+        labels, categories = labels.values, np.repeat(categories, np.diff(labels.offsets))
+    labels, last_from_end = np.unique(labels[::-1], return_index=True)
+    categories = categories[::-1][last_from_end]
     return dict(zip(labels.tolist(), categories.tolist(), strict=True))
 
 
@@ -117,9 +129,11 @@ class _TableDataset(IBaseDataset):
 class _WithLabels(_TableDataset, ILabeledDataset):
     """The view of a table that training needs."""
 
-    def _read_labels(self, labels_key: str) -> None:
+    label_mapping: LabelMapping | None  # what the integers stand for; None where the table has integers
+
+    def _read_labels(self, labels_key: str, label_mapping: LabelMapping | None) -> None:
         self.labels_key = labels_key
-        self._labels = read_labels(self.df)
+        self._labels, self.label_mapping = read_labels_of_any_kind(self.df, label_mapping)
         taken = [self.input_tensors_key, self.index_key, *self.extra_data]
         check(labels_key not in taken, f"`labels_key` is {labels_key!r}, but items have that key already: {taken}.")
 
@@ -129,8 +143,8 @@ class _WithLabels(_TableDataset, ILabeledDataset):
         return values
 
     def get_labels(self) -> np.ndarray:
-        """Give the labels (N,), int64, as a copy."""
-        return self._labels.copy()
+        """Give the labels (N,), int64, as a copy; multi-hot (N, L), bool, where items have several."""
+        return self._labels.to_multi_hot() if isinstance(self._labels, SeveralLabels) else self._labels.copy()
 
     def get_label2category(self) -> dict[int, str | int] | None:
         """
@@ -138,7 +152,7 @@ class _WithLabels(_TableDataset, ILabeledDataset):
 
         A label with several categories has the last one.
         """
-        return build_label2category(self.df)
+        return build_label2category(self.df, self._labels)
 
 
 class _WithQueryGallery(_TableDataset, IQueryGalleryDataset):
@@ -185,6 +199,8 @@ class DFLabeledDataset(_WithLabels):
         df: A table with the column `label`, and `category` and `sequence` if there are any.
         extra_data: Values to put into the items: sequences of the dataset's length.
         labels_key: The key of labels in items.
+        label_mapping: Which integers the labels of the table become. By default integers stay as they are, and anything
+            else is numbered in the order of appearance; cells that are lists give several labels per item.
 
     Raises:
         InvalidInputError: the table lacks a column, has wrong values or another length than the dataset; or a key of
@@ -198,10 +214,11 @@ class DFLabeledDataset(_WithLabels):
         df: pd.DataFrame,
         extra_data: TExtraData | None = None,
         labels_key: str = LABELS_KEY,
+        label_mapping: LabelMapping | None = None,
     ):
         check_columns(df, [LABELS_COLUMN])
         super().__init__(dataset, df, extra_data)
-        self._read_labels(labels_key)
+        self._read_labels(labels_key, label_mapping)
 
 
 class DFQueryGalleryDataset(_WithQueryGallery):
@@ -234,6 +251,8 @@ class DFQueryGalleryLabeledDataset(_WithLabels, _WithQueryGallery, IQueryGallery
         df: A table with the columns `label`, `is_query` and `is_gallery`, and `category` and `sequence` if any.
         extra_data: Values to put into the items: sequences of the dataset's length.
         labels_key: The key of labels in items.
+        label_mapping: Which integers the labels of the table become. By default integers stay as they are, and anything
+            else is numbered in the order of appearance; cells that are lists give several labels per item.
 
     Raises:
         InvalidInputError: the table lacks a column, has wrong values or another length than the dataset; or a key of
@@ -247,8 +266,9 @@ class DFQueryGalleryLabeledDataset(_WithLabels, _WithQueryGallery, IQueryGallery
         df: pd.DataFrame,
         extra_data: TExtraData | None = None,
         labels_key: str = LABELS_KEY,
+        label_mapping: LabelMapping | None = None,
     ):
         check_columns(df, [LABELS_COLUMN, IS_QUERY_COLUMN, IS_GALLERY_COLUMN])
         super().__init__(dataset, df, extra_data)
-        self._read_labels(labels_key)
+        self._read_labels(labels_key, label_mapping)
         self._read_query_gallery()

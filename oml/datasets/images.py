@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oml.const import INDEX_KEY, INPUT_TENSORS_KEY, LABELS_COLUMN, LABELS_KEY, PATHS_COLUMN, SPLIT_COLUMN, TBBox
+from oml.const import INDEX_KEY, INPUT_TENSORS_KEY, LABELS_KEY, PATHS_COLUMN, TBBox
 from oml.datasets.dataframe import DFLabeledDataset, DFQueryGalleryDataset, DFQueryGalleryLabeledDataset, DrawnTable
 from oml.datasets.image_items import ImageBaseDataset, TExtraData, TPath
 from oml.datasets.table import check_bboxes, check_columns, read_bboxes
 from oml.transforms.images.utils import TTransforms
 from oml.utils.images.images import TImReader
+from oml.utils.labels import LabelMapping
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +40,7 @@ class ImageLabeledDataset(DrawnTable, DFLabeledDataset):
         input_tensors_key: The key of the transformed image in items.
         labels_key: The key of the label in items, which is np.int64.
         index_key: The key of the position in items.
+        label_mapping: As for `DFLabeledDataset`.
 
     Raises:
         InvalidInputError: the table lacks a column or has wrong values; see also `ImageBaseDataset`.
@@ -56,9 +58,10 @@ class ImageLabeledDataset(DrawnTable, DFLabeledDataset):
         input_tensors_key: str = INPUT_TENSORS_KEY,
         labels_key: str = LABELS_KEY,
         index_key: str = INDEX_KEY,
+        label_mapping: LabelMapping | None = None,
     ):
         images = _read_images(df, dataset_root, transform, f_imread, cache_size, input_tensors_key, index_key)
-        super().__init__(images, df, extra_data, labels_key)
+        super().__init__(images, df, extra_data, labels_key, label_mapping)
 
 
 class ImageQueryGalleryLabeledDataset(DrawnTable, DFQueryGalleryLabeledDataset):
@@ -75,6 +78,7 @@ class ImageQueryGalleryLabeledDataset(DrawnTable, DFQueryGalleryLabeledDataset):
         input_tensors_key: The key of the transformed image in items.
         labels_key: The key of the label in items.
         index_key: The key of the position in items.
+        label_mapping: As for `DFLabeledDataset`.
 
     Raises:
         InvalidInputError: the table lacks a column or has wrong values; see also `ImageBaseDataset`.
@@ -92,9 +96,10 @@ class ImageQueryGalleryLabeledDataset(DrawnTable, DFQueryGalleryLabeledDataset):
         input_tensors_key: str = INPUT_TENSORS_KEY,
         labels_key: str = LABELS_KEY,
         index_key: str = INDEX_KEY,
+        label_mapping: LabelMapping | None = None,
     ):
         images = _read_images(df, dataset_root, transform, f_imread, cache_size, input_tensors_key, index_key)
-        super().__init__(images, df, extra_data, labels_key)
+        super().__init__(images, df, extra_data, labels_key, label_mapping)
 
 
 class ImageQueryGalleryDataset(DrawnTable, DFQueryGalleryDataset):
@@ -178,12 +183,12 @@ def get_retrieval_images_datasets(
     dataframe_name: str = "df.csv",
     cache_size: int = 0,
     verbose: bool = True,
+    allow_outside_root: bool = False,
 ) -> tuple[ImageLabeledDataset, ImageQueryGalleryLabeledDataset]:
     """
     Read a table in the documented format from a file, check it, and give the datasets for training and validation.
 
-    Labels of the train split become 0, 1, ... in the order in which they appear, as classification losses need;
-    labels of the validation split stay as they are. A split that the table does not have gives an empty dataset.
+    It is `oml.datasets.get_retrieval_datasets` for images; see there what becomes of labels and missing splits.
 
     Args:
         dataset_root: The folder of the table, and of the images if their paths are relative.
@@ -191,26 +196,25 @@ def get_retrieval_images_datasets(
         transforms_val: The transform for validation.
         f_imread_train: The reader of files for training; None takes what fits the transform.
         f_imread_val: The reader of files for validation; None takes what fits the transform.
-        dataframe_name: The name of the table: a csv file with commas.
+        dataframe_name: The name of the table: a csv file with commas, or a parquet file.
         cache_size: How many files' contents each of the two datasets keeps in memory.
         verbose: Whether to warn about what is allowed but suspect.
+        allow_outside_root: Whether paths may lead out of the folder.
 
     Raises:
         FileNotFoundError: there is no such table.
         InvalidInputError: the table breaks a rule of the format.
 
     """
-    import pandas as pd
+    from oml.datasets.retrieval import get_retrieval_datasets
 
-    from oml.utils.dataframe_format import check_retrieval_dataframe_format
-
-    df = pd.read_csv(Path(dataset_root) / dataframe_name)
-    check_retrieval_dataframe_format(df, dataset_root=Path(dataset_root), verbose=verbose)
-    df_train = df[df[SPLIT_COLUMN] == "train"].reset_index(drop=True)
-    df_val = df[df[SPLIT_COLUMN] == "validation"].reset_index(drop=True)
-    df_train = df_train.assign(**{LABELS_COLUMN: pd.factorize(df_train[LABELS_COLUMN])[0]})
-
-    root = dataset_root
-    train = ImageLabeledDataset(df_train, None, root, transforms_train, f_imread_train, cache_size)
-    val = ImageQueryGalleryLabeledDataset(df_val, None, root, transforms_val, f_imread_val, cache_size)
-    return train, val
+    return get_retrieval_datasets(
+        "images",
+        Path(dataset_root) / dataframe_name,
+        dataset_root=dataset_root,
+        train={"transform": transforms_train, "f_imread": f_imread_train},
+        val={"transform": transforms_val, "f_imread": f_imread_val},
+        verbose=verbose,
+        allow_outside_root=allow_outside_root,
+        cache_size=cache_size,
+    )

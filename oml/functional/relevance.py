@@ -55,6 +55,38 @@ def list_relevant(labels_query: Tensor, labels_gallery: Tensor, exclude: Sequenc
     return Ragged(ids, torch.cat([counts.new_zeros(1), counts.cumsum(0)]))
 
 
+def list_sharing(labels_query: Ragged, labels_gallery: Ragged, exclude: Sequence[TKeys] = ()) -> Ragged:
+    """
+    Give the ids of the galleries that share a label with each query, ascending, one query after another.
+
+    The memory is that of the lists, with a gallery counted once for each label that it shares.
+
+    Args:
+        labels_query: the labels of each query, integers from 0 on; a query without labels has no relevant galleries.
+        labels_gallery: the labels of each gallery.
+        exclude: pairs of keys (Q,) and (G,), as in `search`.
+
+    Example:
+        >>> labels = Ragged(torch.tensor([0, 1, 1, 2]), torch.tensor([0, 2, 3, 4]))
+        >>> list_sharing(labels, labels).values.tolist()
+        [0, 1, 0, 1, 2]
+
+    """
+    queries, _ = expand_counts(labels_query.lengths)
+    galleries, _ = expand_counts(labels_gallery.lengths)
+    of_label = list_relevant(labels_query.values, labels_gallery.values)  # positions among the galleries' labels
+    places, _ = expand_counts(of_label.lengths)
+    rows, ids = queries[places], galleries[of_label.values]
+    n_galleries = max(len(labels_gallery.lengths), 1)
+    pairs = torch.unique(rows * n_galleries + ids)
+    rows, ids = pairs // n_galleries, pairs % n_galleries
+    for query_keys, gallery_keys in exclude:
+        kept = query_keys[rows] != gallery_keys[ids]
+        rows, ids = rows[kept], ids[kept]
+    counts = torch.bincount(rows, minlength=len(labels_query.lengths))
+    return Ragged(ids, torch.cat([counts.new_zeros(1), counts.cumsum(0)]))
+
+
 def is_relevant(ids: Tensor, labels_query: Tensor, labels_gallery: Tensor, exclude: Sequence[TKeys] = ()) -> Tensor:
     """
     Tell which answers are relevant, (Q, K).

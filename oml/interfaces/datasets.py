@@ -47,7 +47,7 @@ class ILabeledDataset(IBaseDataset, ABC):
 
     @abstractmethod
     def get_labels(self) -> np.ndarray:
-        """Give the labels (N,), integers, in the order of the items."""
+        """Give the labels in the order of the items: integers (N,), or multi-hot (N, L) where an item has several."""
 
     def get_label2category(self) -> dict[int, str | int] | None:
         """Give the category of each label, or None if the dataset has no categories."""

@@ -11,13 +11,15 @@ from torch import Tensor
 from oml.const import SEQUENCE_COLUMN
 from oml.errors import check
 from oml.functional.knn import search_between, search_within
+from oml.functional.ragged import Ragged
+from oml.functional.relevance import list_sharing
 from oml.functional.search import Answers, search
 from oml.functional.search_exclusion import TKeys
 from oml.interfaces.datasets import IBaseDataset, ILabeledDataset, IQueryGalleryDataset
 from oml.retrieval.backends.base import Exact, ISearchBackend
-from oml.retrieval.ground_truth import LabelGroundTruth
+from oml.retrieval.ground_truth import GroundTruth, LabelGroundTruth, ListedGroundTruth
 
-TFound = tuple[Answers, LabelGroundTruth | None]
+TFound = tuple[Answers, GroundTruth | None]
 
 
 def find_within(
@@ -31,16 +33,22 @@ def find_within(
         )
     _check_len(embeddings, dataset, "embeddings", "dataset")
     _check_n_items(n_items)
+    labels_gt = dataset.get_labels() if isinstance(dataset, ILabeledDataset) else None
+    has_several = labels_gt is not None and np.ndim(labels_gt) == 2
+    ids_query, ids_gallery = dataset.get_query_ids(), dataset.get_gallery_ids()
     answers, labels, keys = search_within(
         embeddings,
-        dataset.get_query_ids(),
-        dataset.get_gallery_ids(),
+        ids_query,
+        ids_gallery,
         top_n=n_items,
         sequence_ids=get_sequence_from_dataset(dataset),
-        labels_gt=dataset.get_labels() if isinstance(dataset, ILabeledDataset) else None,
+        labels_gt=None if has_several else labels_gt,
         verbose=verbose,
         find=_get_search(backend),
     )
+    if has_several:
+        table = torch.as_tensor(labels_gt)
+        return answers, _make_ground_truth_of_several((table[ids_query], table[ids_gallery]), keys, answers.ids.device)
     return answers, _make_ground_truth(labels, keys, answers.ids.device)
 
 
@@ -59,15 +67,19 @@ def find_between(
     _check_n_items(n_items)
     are_labelled = isinstance(dataset_query, ILabeledDataset) and isinstance(dataset_gallery, ILabeledDataset)
     labels = (dataset_query.get_labels(), dataset_gallery.get_labels()) if are_labelled else (None, None)  # type: ignore[attr-defined]
+    has_several = are_labelled and np.ndim(labels[0]) == 2
     answers, found_labels, keys = search_between(
         embeddings_query,
         embeddings_gallery,
         top_n=n_items,
-        labels=labels,
+        labels=(None, None) if has_several else labels,
         sequence_ids=_get_common_sequences(dataset_query, dataset_gallery),
         verbose=verbose,
         find=_get_search(backend),
     )
+    if has_several:
+        tables = torch.as_tensor(labels[0]), torch.as_tensor(labels[1])
+        return answers, _make_ground_truth_of_several(tables, keys, answers.ids.device)
     return answers, _make_ground_truth(found_labels, keys, answers.ids.device)
 
 
@@ -138,6 +150,23 @@ def _make_ground_truth(labels: TKeys | None, keys: list[TKeys], device: torch.de
         return None
     (of_query, of_gallery), *exclude = [(q.to(device), g.to(device)) for q, g in (labels, *keys)]
     return LabelGroundTruth(of_query, of_gallery, exclude)
+
+
+def _make_ground_truth_of_several(tables: TKeys, keys: list[TKeys], device: torch.device) -> ListedGroundTruth:
+    """Take multi-hot labels (Q, L) and (G, L): what shares a label is relevant."""
+    of_query, of_gallery = tables
+    check(
+        of_query.ndim == of_gallery.ndim == 2 and of_query.shape[1] == of_gallery.shape[1],
+        "Queries and galleries must have multi-hot labels of one width, got the shapes "
+        f"{tuple(of_query.shape)} and {tuple(of_gallery.shape)}. Make both datasets with one `label_mapping`.",
+    )
+    exclude = [(q.to(device), g.to(device)) for q, g in keys]
+    return ListedGroundTruth(list_sharing(*(_list_hot(table.to(device)) for table in tables), exclude))
+
+
+def _list_hot(table: Tensor) -> Ragged:
+    counts = (table != 0).sum(dim=1)
+    return Ragged(table.nonzero()[:, 1], torch.cat([counts.new_zeros(1), counts.cumsum(0)]))
 
 
 def _check_n_items(n_items: int) -> None:

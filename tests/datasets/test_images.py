@@ -37,11 +37,13 @@ TABLES = [ImageLabeledDataset, ImageQueryGalleryDataset, ImageQueryGalleryLabele
         ),
         (
             ImageLabeledDataset,
-            "df extra_data dataset_root transform f_imread cache_size input_tensors_key labels_key index_key",
+            "df extra_data dataset_root transform f_imread cache_size input_tensors_key labels_key index_key "
+            "label_mapping",
         ),
         (
             ImageQueryGalleryLabeledDataset,
-            "df extra_data dataset_root transform f_imread cache_size input_tensors_key labels_key index_key",
+            "df extra_data dataset_root transform f_imread cache_size input_tensors_key labels_key index_key "
+            "label_mapping",
         ),
         (
             ImageQueryGalleryDataset,

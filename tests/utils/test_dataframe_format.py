@@ -245,7 +245,7 @@ def test_flags_of_a_file(tmp_path: Path, table: pd.DataFrame) -> None:
 
 
 def test_not_a_table() -> None:
-    with pytest.raises(TypeError, match="must be a DataFrame or the path of a csv file, got list"):
+    with pytest.raises(TypeError, match=r"must be a DataFrame, the path of a csv or parquet file, .* got list"):
         check_retrieval_dataframe_format([1])  # type: ignore[arg-type]
     with pytest.raises(FileNotFoundError, match=r"nowhere\.csv"):
         read_table("nowhere.csv")
@@ -276,10 +276,47 @@ def test_a_message_shows_five_rows_at_most(tmp_path: Path, table: pd.DataFrame) 
 
 
 def test_each_file_is_looked_up_once(tmp_path: Path, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    from oml.utils import dataframe_format
+    from oml.utils import format_items
 
     looked_up: list[Path] = []
-    is_there = dataframe_format._is_there
-    monkeypatch.setattr(dataframe_format, "_is_there", lambda root, p: looked_up.append(p) or is_there(root, p))
+    is_there = format_items._is_there
+    monkeypatch.setattr(format_items, "_is_there", lambda root, p: looked_up.append(p) or is_there(root, p))
     check_retrieval_dataframe_format(pd.concat([table] * 50), tmp_path)
     assert len(looked_up) == len(table)
+
+
+@pytest.mark.parametrize(
+    ("values", "rows"),
+    [([0.5, None, 0, 3.25] + [None] * 5, []), ([-1, None, "x", float("inf")] + [0.0] * 5, [0, 2, 3])],
+)
+def test_start_times(tmp_path: Path, table: pd.DataFrame, values: list[Any], rows: list[int]) -> None:
+    violations = list(find_format_violations(table.assign(start_time=values), tmp_path))
+    assert [v.rows.tolist() for v in violations] == ([rows] if rows else [])
+    assert all("'start_time': must be seconds, 0 or more, or empty" in v.message for v in violations)
+
+
+def test_labels_of_any_kind_where_allowed(tmp_path: Path, table: pd.DataFrame) -> None:
+    names = table.assign(label=table["label"].map("class {}".format))
+    assert [v.rule for v in find_format_violations(names, tmp_path)] == ["label"]
+    assert list(find_format_violations(names, tmp_path, any_labels=True)) == []
+    lists = table.assign(label=[[label, "all"] for label in table["label"]])
+    assert list(find_format_violations(lists, tmp_path, any_labels=True)) == []
+    lists["label"] = [*lists["label"][:4], ["lonely"], "text", *lists["label"][6:]]
+    found = {v.rule: v.rows.tolist() for v in find_format_violations(lists, tmp_path, any_labels=True)}
+    assert found == {"label": [5], "query_labels": [4]}
+
+
+def test_files_need_not_be_there_where_said(table: pd.DataFrame) -> None:
+    assert [v.rule for v in find_format_violations(table, "nowhere")] == ["path"]
+    assert list(find_format_violations(table, "nowhere", check_files=False)) == []
+
+
+def test_paths_outside_the_root(tmp_path: Path, table: pd.DataFrame) -> None:
+    table.loc[[1, 2], "path"] = ["../a.png", f"{tmp_path}x/b.png"]
+    options = {"check_files": False, "allow_outside_root": False}
+    (violation,) = find_format_violations(table, tmp_path, **options)
+    assert violation.rows.tolist() == [1, 2]
+    assert "must not lead out of the folder" in violation.message
+    assert "`allow_outside_root=True`" in violation.message
+    inside = table.assign(path=[f"{tmp_path}/images/../{i}.png" for i in range(len(table))])
+    assert list(find_format_violations(inside, tmp_path, **options)) == []
