@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from oml.datasets.texts import TextLabeledDataset as TextLabeledDataset
     from oml.datasets.texts import TextQueryGalleryDataset as TextQueryGalleryDataset
     from oml.datasets.texts import TextQueryGalleryLabeledDataset as TextQueryGalleryLabeledDataset
+    from oml.datasets.retrieval import get_retrieval_datasets as get_retrieval_datasets
 
 __getattr__, __dir__, __all__ = load_when_asked(
     __name__,
@@ -31,5 +32,6 @@ __getattr__, __dir__, __all__ = load_when_asked(
             "TextQueryGalleryDataset",
             "TextQueryGalleryLabeledDataset",
         ],
+        "oml.datasets.retrieval": ["get_retrieval_datasets"],
     },
 )

@@ -80,13 +80,12 @@ def build_label2category(
     """
     if CATEGORIES_COLUMN not in df.columns:
         return None
-    labels = read_labels(df) if labels is None else labels
+    given = read_labels(df) if labels is None else labels
     categories = read_values(df, CATEGORIES_COLUMN)
-    if isinstance(labels, SeveralLabels):
-        labels, categories = labels.values, np.repeat(categories, np.diff(labels.offsets))
-    labels, last_from_end = np.unique(labels[::-1], return_index=True)
-    categories = categories[::-1][last_from_end]
-    return dict(zip(labels.tolist(), categories.tolist(), strict=True))
+    if isinstance(given, SeveralLabels):
+        given, categories = given.values, np.repeat(categories, np.diff(given.offsets))
+    known, last_from_end = np.unique(given[::-1], return_index=True)
+    return dict(zip(known.tolist(), categories[::-1][last_from_end].tolist(), strict=True))
 
 
 class _TableDataset(IBaseDataset):

@@ -34,7 +34,7 @@ def find_within(
     _check_len(embeddings, dataset, "embeddings", "dataset")
     _check_n_items(n_items)
     labels_gt = dataset.get_labels() if isinstance(dataset, ILabeledDataset) else None
-    has_several = labels_gt is not None and np.ndim(labels_gt) == 2
+    has_several = _has_several(labels_gt)
     ids_query, ids_gallery = dataset.get_query_ids(), dataset.get_gallery_ids()
     answers, labels, keys = search_within(
         embeddings,
@@ -67,7 +67,7 @@ def find_between(
     _check_n_items(n_items)
     are_labelled = isinstance(dataset_query, ILabeledDataset) and isinstance(dataset_gallery, ILabeledDataset)
     labels = (dataset_query.get_labels(), dataset_gallery.get_labels()) if are_labelled else (None, None)  # type: ignore[attr-defined]
-    has_several = are_labelled and np.ndim(labels[0]) == 2
+    has_several = _has_several(labels[0])
     answers, found_labels, keys = search_between(
         embeddings_query,
         embeddings_gallery,
@@ -161,7 +161,11 @@ def _make_ground_truth_of_several(tables: TKeys, keys: list[TKeys], device: torc
         f"{tuple(of_query.shape)} and {tuple(of_gallery.shape)}. Make both datasets with one `label_mapping`.",
     )
     exclude = [(q.to(device), g.to(device)) for q, g in keys]
-    return ListedGroundTruth(list_sharing(*(_list_hot(table.to(device)) for table in tables), exclude))
+    return ListedGroundTruth(list_sharing(_list_hot(of_query.to(device)), _list_hot(of_gallery.to(device)), exclude))
+
+
+def _has_several(labels: Any) -> bool:
+    return labels is not None and labels.ndim == 2
 
 
 def _list_hot(table: Tensor) -> Ragged:

@@ -70,7 +70,7 @@ class LabelMapping:
                 f"The mapping of {len(self)} labels does not have {show_some(unknown) or 'empty labels'}: it begins "
                 f"with {show_some(map(repr, self.names))}. Drop such rows, or make a mapping of all labels."
             )
-        return ids[codes]
+        return np.asarray(ids[codes])
 
     def decode(self, ids: Iterable[int]) -> list[Any]:
         """
