@@ -83,7 +83,8 @@ def build_label2category(
     given = read_labels(df) if labels is None else labels
     categories = read_values(df, CATEGORIES_COLUMN)
     if isinstance(given, SeveralLabels):
-        given, categories = given.values, np.repeat(categories, np.diff(given.offsets))
+        categories = np.repeat(categories, np.diff(given.offsets))
+        given = given.values
     known, last_from_end = np.unique(given[::-1], return_index=True)
     return dict(zip(known.tolist(), categories[::-1][last_from_end].tolist(), strict=True))
 
