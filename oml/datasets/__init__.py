@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from oml.datasets.images import ImageQueryGalleryDataset as ImageQueryGalleryDataset
     from oml.datasets.images import ImageQueryGalleryLabeledDataset as ImageQueryGalleryLabeledDataset
     from oml.datasets.pairs import PairDataset as PairDataset
+    from oml.datasets.retrieval import get_retrieval_datasets as get_retrieval_datasets
     from oml.datasets.texts import TextBaseDataset as TextBaseDataset
     from oml.datasets.texts import TextLabeledDataset as TextLabeledDataset
     from oml.datasets.texts import TextQueryGalleryDataset as TextQueryGalleryDataset
     from oml.datasets.texts import TextQueryGalleryLabeledDataset as TextQueryGalleryLabeledDataset
-    from oml.datasets.retrieval import get_retrieval_datasets as get_retrieval_datasets
 
 __getattr__, __dir__, __all__ = load_when_asked(
     __name__,

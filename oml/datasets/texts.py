@@ -8,6 +8,7 @@ from oml.const import INDEX_KEY, INPUT_TENSORS_KEY, LABELS_KEY, TEXTS_COLUMN
 from oml.datasets.dataframe import DFLabeledDataset, DFQueryGalleryDataset, DFQueryGalleryLabeledDataset, DrawnTable
 from oml.datasets.table import check_columns
 from oml.datasets.text_items import TextBaseDataset, TExtraData, TTokenizer, check_tokenizer_type
+from oml.utils.labels import LabelMapping
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +34,7 @@ class TextLabeledDataset(DrawnTable, DFLabeledDataset):
         input_tensors_key: The key of the encoding in items.
         labels_key: The key of the label in items, which is np.int64.
         index_key: The key of the position in items.
+        label_mapping: As for `DFLabeledDataset`.
 
     Raises:
         InvalidInputError: the table lacks a column or has wrong values; see also `TextBaseDataset`.
@@ -48,10 +50,10 @@ class TextLabeledDataset(DrawnTable, DFLabeledDataset):
         input_tensors_key: str = INPUT_TENSORS_KEY,
         labels_key: str = LABELS_KEY,
         index_key: str = INDEX_KEY,
+        label_mapping: LabelMapping | None = None,
     ):
-        super().__init__(
-            _read_texts(df, tokenizer, max_length, input_tensors_key, index_key), df, extra_data, labels_key
-        )
+        texts = _read_texts(df, tokenizer, max_length, input_tensors_key, index_key)
+        super().__init__(texts, df, extra_data, labels_key, label_mapping)
 
 
 class TextQueryGalleryLabeledDataset(DrawnTable, DFQueryGalleryLabeledDataset):
@@ -66,6 +68,7 @@ class TextQueryGalleryLabeledDataset(DrawnTable, DFQueryGalleryLabeledDataset):
         labels_key: The key of the label in items.
         input_tensors_key: The key of the encoding in items.
         index_key: The key of the position in items.
+        label_mapping: As for `DFLabeledDataset`.
 
     Raises:
         InvalidInputError: the table lacks a column or has wrong values; see also `TextBaseDataset`.
@@ -81,10 +84,10 @@ class TextQueryGalleryLabeledDataset(DrawnTable, DFQueryGalleryLabeledDataset):
         labels_key: str = LABELS_KEY,
         input_tensors_key: str = INPUT_TENSORS_KEY,
         index_key: str = INDEX_KEY,
+        label_mapping: LabelMapping | None = None,
     ):
-        super().__init__(
-            _read_texts(df, tokenizer, max_length, input_tensors_key, index_key), df, extra_data, labels_key
-        )
+        texts = _read_texts(df, tokenizer, max_length, input_tensors_key, index_key)
+        super().__init__(texts, df, extra_data, labels_key, label_mapping)
 
 
 class TextQueryGalleryDataset(DrawnTable, DFQueryGalleryDataset):

@@ -3,6 +3,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from torchvision.transforms import v2
 
 from oml.datasets.retrieval import MODALITIES, get_retrieval_datasets
@@ -96,6 +97,18 @@ def test_bad_input(images_root: Path, table: pd.DataFrame) -> None:
         get_retrieval_datasets("images", table.assign(label=[1, {}, 2, 3, 4, 5]), images_root)
     with pytest.warns(UserWarning, match="expected to be of one category"):
         get_retrieval_datasets("images", table.assign(category=list("abcdef")), images_root)
+
+
+def test_texts(table: pd.DataFrame) -> None:
+    def tokenize(text: str, **kwargs: Any) -> dict[str, Any]:
+        return {"input_ids": torch.tensor([[len(text)]]), "attention_mask": torch.tensor([[1]])}
+
+    df = table.drop(columns="path").assign(text=list("abcdef"), label=list("xyxyxz"))
+    with pytest.warns(UserWarning, match="okenizer"):
+        train, val = get_retrieval_datasets("texts", df, tokenizer=tokenize)
+    assert train.label_mapping == val.label_mapping == LabelMapping(["y", "x", "z"])
+    assert train[0]["input_tensors"]["input_ids"].tolist() == [1]
+    assert val.get_labels().tolist() == [1, 1, 2]
 
 
 def test_modalities_have_the_documented_names() -> None:

@@ -42,8 +42,11 @@ def read_letters(text: str, max_length: int, **_: Any) -> dict[str, torch.Tensor
     ("cls", "parameters"),
     [
         (TextBaseDataset, "texts tokenizer max_length extra_data input_tensors_key index_key"),
-        (TextLabeledDataset, "df tokenizer max_length extra_data input_tensors_key labels_key index_key"),
-        (TextQueryGalleryLabeledDataset, "df tokenizer max_length extra_data labels_key input_tensors_key index_key"),
+        (TextLabeledDataset, "df tokenizer max_length extra_data input_tensors_key labels_key index_key label_mapping"),
+        (
+            TextQueryGalleryLabeledDataset,
+            "df tokenizer max_length extra_data labels_key input_tensors_key index_key label_mapping",
+        ),
         (TextQueryGalleryDataset, "df tokenizer max_length extra_data input_tensors_key index_key"),
     ],
 )
