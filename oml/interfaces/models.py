@@ -1,11 +1,12 @@
 """What a model must offer: an extractor gives embeddings, a pairwise model compares two items."""
 
+import inspect
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from oml.errors import unknown_name_message
+from oml.errors import check, unknown_name_message
 
 
 class IExtractor(nn.Module, ABC):
@@ -40,6 +41,32 @@ class IExtractor(nn.Module, ABC):
             raise KeyError(unknown_name_message(f"weights of {cls.__name__}", weights, list(cls.pretrained_models)))
         init_args = {**cls.pretrained_models[weights]["init_args"], **kwargs}
         return cls(weights=weights, **init_args)
+
+    def get_init_args(self) -> dict[str, Any]:
+        """
+        Give the arguments of the constructor that make this extractor again, apart from its weights.
+
+        Each argument is read from the attribute of its name. A class that keeps one under another name, or takes
+        `**kwargs`, defines this method itself.
+
+        Raises:
+            InvalidInputError: an argument has no attribute of its name, or may be any.
+
+        """
+        owner = type(self).__name__
+        cure = f"Define {owner}.get_init_args() to give the constructor's arguments by name."
+        names = []
+        for name, parameter in inspect.signature(type(self)).parameters.items():
+            is_named = parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+            check(is_named, f"{owner} takes any arguments ({parameter}), so they cannot be read back. {cure}")
+            names += [name] if name != "weights" else []
+        missing = [name for name in names if not hasattr(self, name)]
+        check(
+            not missing,
+            f"{owner} does not keep these arguments of its constructor under their names: {', '.join(missing)}. Keep "
+            f"each as an attribute (self.{missing[0] if missing else ''} = ...). {cure}",
+        )
+        return {name: getattr(self, name) for name in names}
 
 
 class IFreezable:

@@ -51,6 +51,8 @@ class ConvExtractor(IExtractor):
             f"{len(channels) - 1} times, got {im_size}. Resize the pictures, or give fewer channels.",
         )
         self.im_size = im_size
+        self.in_channels = in_channels
+        self.channels = tuple(channels)
         self.normalise_features = normalise_features
         self._feat_dim = feat_dim
 

@@ -85,6 +85,12 @@ class TimmExtractor(IExtractor):
         """Give the number of features D."""
         return self._feat_dim
 
+    def get_init_args(self) -> dict[str, Any]:
+        """Give the arguments of the constructor, apart from the weights."""
+        projection = self._feat_dim if isinstance(self.projection, nn.Linear) else None
+        own = {"name": self.name, "pooling": self.pooling, "projection": projection}
+        return {**own, "normalise_features": self.normalise_features, **self.timm_kwargs}
+
     def forward(self, x: Tensor) -> Tensor:
         """Give the embeddings (B, D) of the images (B, C, H, W)."""
         check_images(x, self._n_channels, owner=f"TimmExtractor({self.name!r})")

@@ -15,6 +15,7 @@ FLOORS = [
     {"retrieval"},
     {"metrics"},
     {"registry"},
+    {"bundles"},
     {"lightning"},
     {"cli"},
 ]

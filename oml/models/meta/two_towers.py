@@ -30,6 +30,11 @@ class Tower(IExtractor):
         """Give the number of features D."""
         return self._feat_dim
 
+    def get_init_args(self) -> dict[str, Any]:
+        """Give the arguments of the constructor, apart from the weights."""
+        projection = self._feat_dim if isinstance(self.projection, nn.Linear) else None
+        return {"extractor": self.extractor, "projection": projection}
+
     def forward(self, x: Any) -> Tensor:
         """Give the embeddings (B, D) of what the extractor takes; a zero embedding stays zero."""
         return normalise(self.projection(self.extractor(x)))

@@ -119,6 +119,10 @@ class ViTExtractor(IExtractor):
         """Give the number of features D."""
         return int(self.model.embed_dim)
 
+    def get_init_args(self) -> dict[str, Any]:
+        """Give the arguments of the constructor, apart from the weights."""
+        return {"arch": self.arch, "normalise_features": self.normalise_features, "use_multi_scale": self.mscale}
+
     def forward(self, x: Tensor) -> Tensor:
         """Give the embeddings (B, D) of the images (B, 3, H, W)."""
         features: Tensor = self._forward_multi_scale(x) if self.mscale else self.model(x)

@@ -1,0 +1,96 @@
+"""The files of a bundle: weights, and how each file is known again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from oml.errors import check, show_some
+from oml.interfaces.models import IExtractor
+from oml.models.checkpoints import describe_difference, read_state_dict
+from oml.utils.io import CHUNK_BYTES
+
+WEIGHTS_FILE, CARD_FILE, README_FILE = "weights.safetensors", "bundle.json", "README.md"
+
+
+def write_weights(extractor: IExtractor, path: Path) -> None:
+    """Write the weights under the extractor's own names."""
+    from safetensors.torch import save_file
+
+    tensors: dict[str, Tensor] = {}
+    places = set()
+    for name, tensor in extractor.state_dict().items():
+        tensor = tensor.detach().cpu().contiguous()
+        place = tensor.untyped_storage().data_ptr()
+        tensors[name] = tensor.clone() if place in places else tensor  # tied weights are written twice
+        places.add(place)
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
+def read_weights(extractor: IExtractor, folder: Path) -> None:
+    """
+    Fill the extractor with the weights of a bundle, in their dtypes.
+
+    Raises:
+        InvalidInputError: names or shapes differ.
+
+    """
+    state_dict = read_state_dict(folder / WEIGHTS_FILE)
+    difference = describe_difference(state_dict, extractor)
+    check(
+        not difference,
+        f"The weights of the bundle {folder} do not fit its extractor, {type(extractor).__name__} as made from "
+        f"bundle.json. {difference} An extractor that was changed after it was made (layers replaced or added) needs a "
+        "get_init_args() that makes it so; a damaged bundle must be fetched again.",
+    )
+    for name, tensor in (*extractor.named_parameters(), *extractor.named_buffers()):
+        if name in state_dict and tensor.dtype != state_dict[name].dtype:
+            tensor.data = tensor.data.to(state_dict[name].dtype)
+    extractor.load_state_dict(state_dict, strict=False)
+
+
+def list_files(folder: Path) -> Iterator[str]:
+    """Give the names of all files in a folder, sorted."""
+    return (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def describe_file(path: Path) -> dict[str, Any]:
+    """Give the bytes and the SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return {"size": path.stat().st_size, "sha256": digest.hexdigest()}
+
+
+def check_files(folder: Path, files: Any) -> None:
+    """
+    Compare the files of a bundle with what is written about them.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        InvalidInputError: a file is cut off, damaged or of another bundle.
+
+    """
+    check(isinstance(files, dict) and WEIGHTS_FILE in files, f"{folder / CARD_FILE} must list {WEIGHTS_FILE}.")
+    outside = [name for name in files if Path(name).is_absolute() or ".." in Path(name).parts]
+    check(not outside, f"{folder / CARD_FILE} lists files outside its folder: {show_some(outside)}.")
+    for name, expected in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise FileNotFoundError(f"The bundle {folder} lacks the file {name}. Fetch or save it again, as a whole.")
+        size = path.stat().st_size
+        check(
+            size == expected.get("size"),
+            f"{path} has {size} bytes instead of {expected.get('size')}: it is cut off, or of another bundle. Fetch or "
+            "save the bundle again, as a whole.",
+        )
+        check(
+            describe_file(path)["sha256"] == expected.get("sha256"),
+            f"{path} is not the file that the bundle was written with (its SHA-256 differs): it is damaged, or of "
+            "another bundle. Fetch or save the bundle again, as a whole.",
+        )
