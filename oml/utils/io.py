@@ -1,12 +1,16 @@
-"""Files: hashes of what is there, and writing so that nothing half-written is ever seen."""
+"""Files: hashes of what is there, downloads, and writing so that nothing half-written is ever seen."""
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
+
+from oml.const import CKPT_SAVE_ROOT, REQUESTS_TIMEOUT
+from oml.errors import check
 
 CHUNK_BYTES = 2**20
 
@@ -94,15 +98,37 @@ def calc_hash(source: Path | str | bytes) -> str:
         'd41d8cd98f00b204e9800998ecf8427e'
 
     """
-    digest = hashlib.md5(usedforsecurity=False)  # tells damaged files from whole ones, not friends from foes
     if isinstance(source, bytes):
-        digest.update(source)
-    elif isinstance(source, (Path, str)):
-        with Path(source).open("rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                digest.update(chunk)
-    else:
-        raise TypeError(f"source must be a path or bytes, got {type(source).__name__}.")
+        return hashlib.md5(source, usedforsecurity=False).hexdigest()
+    if isinstance(source, (Path, str)):
+        return _calc_file_hash(source, "md5")
+    raise TypeError(f"source must be a path or bytes, got {type(source).__name__}.")
+
+
+def has_hash(path: Path | str, expected: str) -> bool:
+    """
+    Tell whether the hash of a file begins with the expected hexadecimal digits.
+
+    It is the MD5 hash, unless there are the 64 digits of a SHA-256 hash, or its first digits behind `"sha256:"`.
+
+    Raises:
+        InvalidInputError: what is expected is empty or no hexadecimal number.
+
+    """
+    digits = expected.removeprefix("sha256:").lower()
+    check(
+        re.fullmatch("[0-9a-f]{1,64}", digits) is not None,
+        f"A hash must be given as hexadecimal digits, behind 'sha256:' for SHA-256, got {expected!r}.",
+    )
+    is_sha256 = expected.startswith("sha256:") or len(digits) == 64
+    return _calc_file_hash(path, "sha256" if is_sha256 else "md5").startswith(digits)
+
+
+def _calc_file_hash(path: Path | str, algorithm: str) -> str:
+    digest = hashlib.new(algorithm, usedforsecurity=False)  # tells damaged files from whole ones, not friends from foes
+    with Path(path).open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
     return digest.hexdigest()
 
 
@@ -132,3 +158,62 @@ def check_exists_and_validate_md5(path: Path | str, md5: str | None = None) -> b
     if not path.exists():
         return False
     return md5 is None or md5 == (calc_folder_hash(path) if path.is_dir() else calc_hash(path))
+
+
+def download_file_from_url(url: str, fname: Path | str | None = None, timeout: float = REQUESTS_TIMEOUT) -> Path:
+    """
+    Download a file and give its path; a file that is there already is replaced when the new one is whole.
+
+    Args:
+        url: The address.
+        fname: The path to write to; by default the file's own name, in the current folder.
+        timeout: Seconds to wait for the server to answer, and for each next piece.
+
+    Raises:
+        DownloadError: the server does not give the file; it is a RuntimeError and an OSError.
+        OSError: the file cannot be written.
+
+    """
+    from oml.utils.download import download, get_name
+
+    return download(url, get_name(url) if fname is None else fname, timeout=timeout, keep_existing=False)
+
+
+def download_checkpoint(url_or_fid: str, hash_md5: str | None, fname: str | None = None) -> Path:
+    """
+    Give the path of a checkpoint in the cache folder; it is downloaded unless it is there with the right hash.
+
+    Args:
+        url_or_fid: An address, or the id of a file at Google Drive.
+        hash_md5: The hash of the file or its beginning, see `has_hash`; None checks nothing.
+        fname: The name in the folder `oml.const.CKPT_SAVE_ROOT`; by default the last part of the address.
+
+    Raises:
+        DownloadError: the file cannot be had; the message says which file to put where.
+        OSError: the file cannot be written.
+
+    """
+    return download_checkpoint_one_of(url_or_fid, hash_md5, fname)
+
+
+def download_checkpoint_one_of(
+    url_or_fid_list: str | Sequence[str], hash_md5: str | None, fname: str | None = None
+) -> Path:
+    """
+    Give the path of a checkpoint in the cache folder like `download_checkpoint`, from the first source that has it.
+
+    Args:
+        url_or_fid_list: Addresses, or ids of files at Google Drive, in the order to try them in.
+        hash_md5: The hash of the file or its beginning, see `has_hash`; None checks nothing.
+        fname: The name in the folder `oml.const.CKPT_SAVE_ROOT`; by default the last part of the first address.
+
+    Raises:
+        DownloadError: no source gives the file; the message says why, and which file to put where.
+        OSError: the file cannot be written.
+
+    """
+    from oml.utils.download import download, get_name
+
+    sources = [url_or_fid_list] if isinstance(url_or_fid_list, str) else list(url_or_fid_list)
+    check(len(sources) > 0, "url_or_fid_list must hold at least one address or id, got none.")
+    return download(sources, CKPT_SAVE_ROOT / (get_name(sources[0]) if fname is None else fname), hash_md5)

@@ -28,10 +28,6 @@ TO_COME = {
     "oml.registry.loggers",
     "oml.utils.audios",
     "oml.utils.download_mock_dataset.get_mock_audios_dataset",
-    "oml.utils.io.download_checkpoint",
-    "oml.utils.io.download_checkpoint_one_of",
-    "oml.utils.io.download_file_from_url",
-    "oml.utils.remote_storage",
 }
 DOCUMENTED = list(read_documented())
 
