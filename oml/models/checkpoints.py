@@ -11,10 +11,12 @@ from torch import Tensor, nn
 
 from oml.errors import InvalidInputError, check, show_some, unknown_name_message
 from oml.models.utils import remove_criterion_in_state_dict, remove_prefix_from_state_dict
+from oml.utils.io import download_checkpoint_one_of
 
 TStateDict = dict[str, Tensor]
 TConvert = Callable[[TStateDict], TStateDict]
 
+BUNDLE_WEIGHTS = "weights.safetensors"  # the file of a bundle, a folder, that holds the weights
 # Counters of BatchNorm that nothing reads at inference; files older than PyTorch 0.4.1 do not have them.
 _OPTIONAL_SUFFIX = "num_batches_tracked"
 # What training programs call the entry that holds the weights.
@@ -23,25 +25,35 @@ _STATE_DICT_ENTRIES = ("state_dict", "model")
 
 def find_weights(weights: str | Path, owner: type[nn.Module]) -> Path:
     """
-    Give the file that the `weights` argument of an extractor means.
+    Give the file that the `weights` argument of an extractor means; a published checkpoint is downloaded if needed.
 
     Args:
-        weights: A path.
-        owner: The extractor's class, with the `pretrained_models` whose keys the error names.
+        weights: A key of the owner's `pretrained_models`, the path of a checkpoint, or the folder of a bundle.
+        owner: The extractor's class.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        InvalidInputError: it is a folder.
+        FileNotFoundError: it is neither a key nor a path; the message names the nearest keys.
+        InvalidInputError: it is a folder without weights.
+        DownloadError: the checkpoint cannot be downloaded; the message says which file to put where.
 
     """
+    published = getattr(owner, "pretrained_models", {})
+    if weights in published:
+        entry = published[weights]
+        return download_checkpoint_one_of(entry["url"], entry["hash"], entry["fname"])
     path = Path(weights).expanduser()
+    if path.is_dir():
+        check(
+            (path / BUNDLE_WEIGHTS).is_file(),
+            f"weights={str(weights)!r} is a folder without {BUNDLE_WEIGHTS}, so it is no bundle; "
+            f"give the path of the checkpoint file inside it.",
+        )
+        return path / BUNDLE_WEIGHTS
     if path.is_file():
         return path
-    check(not path.is_dir(), f"weights={str(weights)!r} is a folder; give the path of the checkpoint file inside it.")
-    known = list(getattr(owner, "pretrained_models", {}))
     raise FileNotFoundError(
         f"weights={str(weights)!r} is neither a key of {owner.__name__}.pretrained_models nor an existing file "
-        f"(looked for {path.absolute()}). {unknown_name_message('key', weights, known)} "
+        f"(looked for {path.absolute()}). {unknown_name_message('key', weights, list(published))} "
         f"Use a known key, the path of a checkpoint, or None for random weights."
     )
 

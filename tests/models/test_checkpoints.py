@@ -10,6 +10,10 @@ from torch import Tensor, nn
 
 from oml.errors import InvalidInputError
 from oml.models.checkpoints import describe_difference, fill, find_weights, load_weights, read_state_dict
+from oml.utils import io
+from oml.utils.download import DownloadError
+from oml.utils.io import calc_hash
+from tests.utils.file_server import serve
 
 
 class Owner(nn.Module):
@@ -46,8 +50,34 @@ def test_neither_key_nor_path() -> None:
 
 
 def test_folder_is_no_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="is a folder; give the path of the checkpoint file"):
+    with pytest.raises(InvalidInputError, match=r"is a folder without weights\.safetensors, so it is no bundle; give"):
         find_weights(tmp_path, Owner)
+
+
+def test_folder_of_a_bundle(tmp_path: Path) -> None:
+    (tmp_path / "weights.safetensors").touch()
+    assert find_weights(str(tmp_path), Owner) == tmp_path / "weights.safetensors"
+
+
+def test_key_is_downloaded(
+    weights: dict[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(io, "CKPT_SAVE_ROOT", tmp_path / "cache")
+    monkeypatch.chdir(tmp_path)
+    Path("net").touch()  # a key comes before a file of the same name
+    torch.save(weights, tmp_path / "published.pth")
+    with serve() as server:
+        url = server.add("net.pth", (tmp_path / "published.pth").read_bytes())
+        entry = {"url": [url], "hash": calc_hash(tmp_path / "published.pth")[:6], "fname": "net.ckpt", "init_args": {}}
+        owner = type("Net", (nn.Module,), {"pretrained_models": {"net": entry}})
+        path = find_weights("net", owner)
+    assert path == tmp_path / "cache" / "net.ckpt"
+    assert same(read_state_dict(path), weights)
+    assert find_weights("net", owner) == path  # no server any more
+    path.write_bytes(b"damaged")
+    with pytest.raises(DownloadError, match=rf"net\.ckpt could not be downloaded.*put it at {path}"):
+        find_weights("net", owner)
 
 
 @pytest.mark.parametrize("entry", [None, "state_dict", "model"])
