@@ -105,13 +105,16 @@ def test_other_models_of_the_same_interface():
         HFWrapper(Model(), feat_dim=3, pooling="mean")({"input_ids": ids})
 
 
-def test_models_of_several_modalities_tell_the_size_of_their_texts():
-    from transformers import CLIPConfig, CLIPModel
+def test_models_of_several_modalities_tell_the_size_of_their_texts(models):
+    from transformers import CLIPConfig
 
-    small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    vision = {**small, "hidden_size": 24, "image_size": 32, "patch_size": 16}
-    clip = CLIPModel(CLIPConfig(text_config={**small, "vocab_size": 50}, vision_config=vision, projection_dim=8))
-    extractor = HFWrapper(clip.text_model, pooling="last_token").eval()
+    class Model(nn.Module):
+        config = CLIPConfig(text_config={"hidden_size": 16}, vision_config={"hidden_size": 24})
+
+        def forward(self, input_ids, attention_mask):
+            return models["bert"](input_ids, attention_mask=attention_mask)
+
+    extractor = HFWrapper(Model(), pooling="mean")
     assert extractor(make_batch()).shape == (3, extractor.feat_dim) == (3, 16)
 
 

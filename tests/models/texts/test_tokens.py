@@ -65,8 +65,8 @@ def pool_plainly(states, mask, pooling):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("mask_dtype", [torch.long, torch.bool, torch.float32])
 def test_pooling_is_the_plain_one(pooling, dtype, mask_dtype, generator):
-    states = torch.randn(4, 5, 3, generator=generator)
-    mask = torch.tensor([[1, 1, 1, 0, 0], [1, 0, 1, 0, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]])
+    states = torch.randn(5, 5, 3, generator=generator)
+    mask = torch.tensor([[1, 1, 1, 0, 0], [1, 0, 1, 0, 0], [0] * 5, [1] * 5, [1, 0, 0, 0, 0]])
     pooled = pool_tokens(states.to(dtype), mask.to(mask_dtype), pooling)
     assert pooled.dtype == dtype
     expected = pool_plainly(states, mask, pooling)
