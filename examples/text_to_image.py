@@ -60,7 +60,7 @@ def make_tokenizer(texts):
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]")
 
 
-def main(n_pictures=12, n_epochs=30):
+def main(n_pictures=12, n_epochs=20):
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         df = draw(folder, n_pictures)
@@ -70,9 +70,11 @@ def main(n_pictures=12, n_epochs=30):
             (TextLabeledDataset(part, tokenizer, max_length=12), ImageLabeledDataset(part, transform=transform))
             for part in (df[df["split"] == split].reset_index(drop=True) for split in ("train", "validation"))
         )
-        size = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
+        size = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 128}
         bert = BertModel(BertConfig(vocab_size=len(tokenizer), **size), add_pooling_layer=False)
-        towers = TwoTowerExtractor(query=HFWrapper(bert), gallery=ConvExtractor(im_size=32), projection=32)
+        towers = TwoTowerExtractor(
+            query=HFWrapper(bert, pooling="mean"), gallery=ConvExtractor(im_size=32), projection=32
+        )
         criterion = InfoNCE(learnable=True)
         optimizer = torch.optim.AdamW([*towers.parameters(), *criterion.parameters()], lr=1e-3)
 

@@ -22,7 +22,7 @@ SCHEDULERS_REGISTRY = Registry(
         "exponential": f"{_TORCH}:ExponentialLR",
         "lambda": f"{_TORCH}:LambdaLR",
         "multi_step": f"{_TORCH}:MultiStepLR",
-        "multiplicative": f"{_TORCH}:LambdaLR",
+        "multiplicative": f"{_TORCH}:MultiplicativeLR",
         "one_cycle": f"{_TORCH}:OneCycleLR",
         "reduce_on_plateau": ReduceLROnPlateauPatch,
         "step": f"{_TORCH}:StepLR",

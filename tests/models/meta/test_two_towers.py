@@ -69,7 +69,7 @@ def test_one_extractor_may_serve_both():
 def test_errors():
     with pytest.raises(InvalidInputError, match=r"got 4 of the query and 6 of the gallery\. Give projection=4"):
         TwoTowerExtractor(Linear(3, 4), Linear(3, 6))
-    with pytest.raises(InvalidInputError, match="projection must be a positive number of features.*got 0"):
+    with pytest.raises(InvalidInputError, match=r"projection must be a positive number of features.*got 0"):
         TwoTowerExtractor(Linear(3, 4), Linear(3, 4), projection=0)
 
 
