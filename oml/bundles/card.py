@@ -151,7 +151,7 @@ def write_model_card(name: str, card: Card, extractor: str) -> str:
     )
     lines = [f"# {name}", "", f"Gives embeddings of {card.feat_dim} features for {_MAPS[card.modality]}.", ""]
     lines += ["```python", "import oml", "", f'extractor, transform, card = oml.load_bundle("{name}")', "```", ""]
-    lines += ["## Quality", "", *_table_of_metrics(overall)]
+    lines += ["## Quality", "", *write_table(overall)]
     if card.threshold is not None:
         lines += [f"An answer counts up to the distance {card.threshold:g}.", ""]
     lines += ["## Model", "", "```", extractor, "```", ""]
@@ -161,7 +161,8 @@ def write_model_card(name: str, card: Card, extractor: str) -> str:
     return f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(lines)
 
 
-def _table_of_metrics(metrics: Mapping[str, Any]) -> list[str]:
+def write_table(metrics: Mapping[str, Any]) -> list[str]:
+    """Give metrics as the lines of a table in Markdown."""
     rows = ["| metric | value | 95 % interval over queries | over labels |", "|---|---|---|---|"]
     for name, value in metrics.items():
         if isinstance(value, Estimate):

@@ -262,7 +262,7 @@ def _check_round_trip(
     rebuilt, transform_again, _ = _read(folder, Trust(None))
     if modality == IMAGE and transform is not None:
         check_same_transform(transform, transform_again)
-    item = make_example(modality, extractor) if example is None else example
+    item = make_example(modality, extractor, dataset_args) if example is None else example
     device = get_device(extractor)
     batches = [to_batch(t, modality, item, dataset_args) for t in (transform, transform_again)]
     try:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from oml.bundles.encoding import Trust, decode, encode
 from oml.bundles.pretrained import TOKENIZER_FOLDER, is_tokenizer, load_tokenizer, save_tokenizer
+from oml.const import DEFAULT_SAMPLE_RATE, MAX_AUDIO_LEN
 from oml.errors import InvalidInputError, check, unknown_name_message
 from oml.interfaces.models import IExtractor
 
@@ -20,7 +21,7 @@ MODALITIES = (IMAGE, TEXT, AUDIO)
 MAX_LENGTH = 128  # tokens, as in the data sets of texts
 _TOKENIZER = "$tokenizer"
 _N_TRIALS = 6  # a transform that draws one of two outcomes passes for a fixed one with a chance of 1 in 32
-_SIDE, _N_SAMPLES = 224, 16_000
+_SIDE = 224
 _TEXT = "The quick brown fox jumps over the lazy dog, and 2 more of them."
 
 
@@ -71,17 +72,20 @@ def build_transform(spec: Any, folder: Path, trust: Trust) -> Any:
     return decode(spec, trust, "transform")
 
 
-def make_example(modality: str, extractor: IExtractor) -> Any:
+def make_example(modality: str, extractor: IExtractor, dataset_args: Mapping[str, Any]) -> Any:
     """
     Give an item on which two extractors or transforms are compared, always the same one.
 
-    Pictures are noise of the size that the extractor was made for (`im_size`), or 224 x 224.
+    Pictures are noise of the size that the extractor was made for (`im_size`), or 224 x 224; waveforms are as long as
+    those of the data sets.
     """
     generator = np.random.default_rng(0)
     if modality == TEXT:
         return _TEXT
     if modality == AUDIO:
-        return torch.from_numpy(generator.standard_normal((1, _N_SAMPLES)).astype(np.float32)) / 10
+        seconds = dataset_args.get("max_num_seconds", MAX_AUDIO_LEN) or MAX_AUDIO_LEN
+        n_samples = int(seconds * dataset_args.get("sample_rate", DEFAULT_SAMPLE_RATE))
+        return torch.from_numpy(generator.standard_normal((1, n_samples)).astype(np.float32)) / 10
     side = getattr(extractor, "im_size", None)
     side = side if isinstance(side, int) else _SIDE
     return make_picture(side, side)

@@ -10,6 +10,10 @@ import oml
 
 COMMANDS = {
     "data": "write one of the data sets that come with the product into a folder",
+    "export": "write a bundle as an ONNX or torch.export file, if it passes the comparison with the extractor",
+    "predict": "write the embeddings of the files of a folder, or of a table",
+    "search": "show what of a table is nearest to given files",
+    "validate": "measure a bundle on a table, with confidence intervals",
     "demo": "train on letters of five scripts, validate on unseen ones, draw what is found",
 }
 
@@ -34,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         return int(import_module(f"oml.cli.{arguments.command}").run(arguments))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:  # the last: a library of an extra is missing
         print(f"oml {arguments.command}: {error}", file=sys.stderr)
         return 1
 

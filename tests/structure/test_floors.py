@@ -16,6 +16,7 @@ FLOORS = [
     {"metrics"},
     {"registry"},
     {"bundles"},
+    {"export"},
     {"lightning"},
     {"cli"},
 ]

@@ -70,7 +70,8 @@ def _shift(tokens: Tokens) -> Tokens:
     """Move what stands before the first token of a text behind its last one."""
     length = tokens.mask.shape[1]
     n_before = (tokens.mask.cumsum(dim=1) == 0).sum(dim=1, keepdim=True)
-    places = (torch.arange(length, device=tokens.mask.device) + n_before) % max(1, length)
+    places = torch.arange(length, device=tokens.mask.device) + n_before
+    places = torch.where(places < length, places, places - length)  # exporters do not know the remainder by a length
     return Tokens(tokens.ids.gather(1, places), tokens.mask.gather(1, places))
 
 
