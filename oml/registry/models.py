@@ -26,12 +26,15 @@ EXTRACTORS_REGISTRY = _ModelsRegistry(
     "extractor",
     {
         "conv": f"{_M}:ConvExtractor",
+        "ecapa_tdnn": f"{_M}:ECAPATDNNExtractor",
         "extractor_with_mlp": f"{_M}:ExtractorWithMLP",
         "hf": f"{_M}:HFWrapper",
         "resnet": f"{_M}:ResnetExtractor",
         "sentence_transformer": f"{_M}:SentenceTransformerExtractor",
         "timm": f"{_M}:TimmExtractor",
         "vit": f"{_M}:ViTExtractor",
+        "vit_clip": f"{_M}:ViTCLIPExtractor",
+        "vit_unicom": f"{_M}:ViTUnicomExtractor",
     },
 )
 EXTRACTORS_REGISTRY.nested["extractor"] = EXTRACTORS_REGISTRY

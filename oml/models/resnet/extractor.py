@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -14,6 +14,10 @@ from oml.models.checkpoints import TStateDict, find_weights, load_weights, read_
 from oml.models.inputs import check_images
 from oml.models.resnet.pooling import GEM
 from oml.models.zoo import get_pretrained_models
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
 
 _MOCO_PREFIX = "module.encoder_q."
 
@@ -134,3 +138,27 @@ class ResnetExtractor(IExtractor):
         check_images(x, n_channels=3, owner="ResnetExtractor")
         features: Tensor = self.model(x)
         return normalise(features) if self.normalise_features else features
+
+    def draw_gradcam(self, image: "Image | np.ndarray") -> "Image | np.ndarray":
+        """
+        Give a picture with Grad-CAM laid over it: where the last block speaks for the highest output of `fc`.
+
+        Args:
+            image: A picture of Pillow, or an array (H, W, 3) or (H, W) of 0..255.
+
+        Returns:
+            A picture of Pillow, or an array (H, W, 3), uint8: what the image was.
+
+        Raises:
+            InvalidInputError: the extractor was made with `remove_fc=True`, or the image has another shape.
+
+        """
+        from oml.models.attention import calc_gradcam, read_picture
+        from oml.visualization.heatmap import draw_heatmap
+
+        check(
+            not self.remove_fc,
+            "draw_gradcam looks at the outputs of `fc`, which the extractor has removed. Make it with remove_fc=False.",
+        )
+        batch = read_picture(image, like=self.model.conv1.weight)
+        return draw_heatmap(image, calc_gradcam(self.model, self.model.layer4[-1], batch)[0])

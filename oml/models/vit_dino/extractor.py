@@ -1,19 +1,24 @@
 """Extractors on the vision transformers of DINO and DINOv2."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oml.const import MEAN, STD
 from oml.errors import check, unknown_name_message
 from oml.functional.distances import normalise
 from oml.interfaces.models import IExtractor
 from oml.models.checkpoints import find_weights, load_weights
 from oml.models.zoo import get_pretrained_models
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
 
 _SIZES = {"s": (384, 12, 6), "b": (768, 12, 12), "l": (1024, 24, 16)}  # D, number of blocks, number of heads
 _SCALES = (1.0, 2**-0.5, 0.5)  # of the image's side
@@ -139,3 +144,50 @@ class ViTExtractor(IExtractor):
                 image = image[..., : h // patch_h * patch_h, : w // patch_w * patch_w]
             features.append(self.model(image))
         return torch.stack(features).mean(dim=0)
+
+    def draw_attention(self, image: "Image | np.ndarray") -> "Image | np.ndarray":
+        """
+        Give a picture with what the CLS token attends to in the last block laid over it, see `vis_vit`.
+
+        Args:
+            image: A picture of Pillow, or an array (H, W, 3) or (H, W) of 0..255.
+
+        """
+        return vis_vit(self, image)
+
+
+def vis_vit(
+    vit: ViTExtractor, image: "Image | np.ndarray", mean: Sequence[float] = MEAN, std: Sequence[float] = STD
+) -> "Image | np.ndarray":
+    """
+    Give a picture with what the CLS token of a vision transformer attends to laid over it, from blue to red.
+
+    It is the attention of the last block to the patches, as the mean over heads.
+
+    Args:
+        vit: The extractor, or another one whose `model` is a vision transformer of timm with a class token.
+        image: A picture of Pillow, or an array (H, W, 3) or (H, W) of 0..255, of any size: for the network it is made
+            smaller to whole patches.
+        mean: Means of the channels that the network was trained with.
+        std: Their deviations.
+
+    Returns:
+        A picture of Pillow, or an array (H, W, 3), uint8: what the image was.
+
+    Raises:
+        InvalidInputError: the image has another shape, or values outside of 0..255.
+
+    Example:
+        >>> import numpy as np
+        >>> picture = np.zeros((40, 50, 3), dtype=np.uint8)
+        >>> ViTExtractor(weights=None, arch="vits16").draw_attention(picture).shape
+        (40, 50, 3)
+
+    """
+    from oml.models.attention import calc_attention, fit_to_patches, read_picture
+    from oml.visualization.heatmap import draw_heatmap
+
+    network = vit.model
+    batch = read_picture(image, like=network.cls_token, mean=mean, std=std)
+    attention = calc_attention(network, fit_to_patches(batch, network.patch_embed.patch_size))
+    return draw_heatmap(image, attention[0])

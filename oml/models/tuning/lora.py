@@ -1,0 +1,115 @@
+"""LoRA: a network stays as it is, and small matrices beside its layers are trained."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from oml.errors import check, show_some
+from oml.models.tuning.blocks import find_backbones, join
+
+_MARK = "lora_"  # in the names of the weights that peft adds
+
+
+def add_lora(
+    extractor: nn.Module,
+    rank: int = 8,
+    alpha: int | None = None,
+    dropout: float = 0.0,
+    target_modules: Sequence[str] | None = None,
+    trained_modules: Sequence[str] = (),
+) -> None:
+    """
+    Put LoRA beside layers of an extractor, through peft, and freeze everything else; embeddings stay the same at first.
+
+    Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021.
+
+    Args:
+        extractor: Any extractor; changed in place, and used as before.
+        rank: The rank of the added matrices.
+        alpha: What is added is multiplied with `alpha / rank`; `2 * rank` by default.
+        dropout: The share of inputs of the added matrices that are dropped in training.
+        target_modules: The layers, by their names or the ends of them, such as `"qkv"`. By default all linear layers
+            of the networks, or all convolutions where there is none; never the heads beside the networks.
+        trained_modules: Names of parts that are trained as well, such as `"projection"`.
+
+    Raises:
+        ImportError: peft is not installed.
+        InvalidInputError: there is LoRA already, a number is out of its range, or no layer has such a name.
+
+    Example:
+        >>> from oml.models import TimmExtractor
+        >>> extractor = TimmExtractor("test_vit", projection=8)
+        >>> add_lora(extractor, rank=2, target_modules=["attn.qkv"], trained_modules=["projection"])
+        >>> sum(p.numel() for p in extractor.parameters() if p.requires_grad) == 6 * 2 * (64 + 3 * 64) + 64 * 8 + 8
+        True
+
+    """
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise ImportError("LoRA needs peft: pip install open-metric-learning[peft]") from error
+
+    check(rank > 0, f"rank must be positive, got {rank}.")
+    check(0 <= dropout < 1, f"dropout must lie in [0, 1), got {dropout}.")
+    check(not get_lora_state_dict(extractor), "The extractor has LoRA already. Call merge_lora first.")
+    targets = _find_targets(extractor, target_modules)
+    parts = [name for name, _ in extractor.named_modules()]
+    unknown = [name for name in trained_modules if name not in parts]
+    check(not unknown, f"trained_modules must be parts of the extractor, these are not: {show_some(unknown)}.")
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank if alpha is None else alpha,
+        lora_dropout=dropout,
+        target_modules=targets,
+        bias="none",
+    )
+    inject_adapter_in_model(config, extractor)
+    for name in trained_modules:
+        extractor.get_submodule(name).requires_grad_(True)
+
+
+def merge_lora(extractor: nn.Module) -> None:
+    """
+    Add what was trained to the layers themselves and take LoRA away, in place: as fast as without, with equal outputs.
+
+    Names of weights are those of the extractor without LoRA again. Weights stay frozen; see `requires_grad_`.
+
+    Raises:
+        InvalidInputError: the extractor has no LoRA.
+
+    """
+    check(bool(get_lora_state_dict(extractor)), "The extractor has no LoRA to be merged. Call add_lora first.")
+    from peft.tuners.lora import LoraLayer
+
+    for name, layer in list(extractor.named_modules()):
+        if isinstance(layer, LoraLayer):
+            layer.merge()
+            parent, _, last = name.rpartition(".")
+            setattr(extractor.get_submodule(parent), last, layer.get_base_layer())
+
+
+def get_lora_state_dict(extractor: nn.Module) -> dict[str, Tensor]:
+    """
+    Give the weights of LoRA only; `load_state_dict(..., strict=False)` of an extractor with the same LoRA takes them.
+
+    Example:
+        >>> get_lora_state_dict(nn.Linear(2, 2))
+        {}
+
+    """
+    return {name: tensor for name, tensor in extractor.state_dict().items() if _MARK in name}
+
+
+def _find_targets(extractor: nn.Module, names: Sequence[str] | None) -> list[str]:
+    layers = {join(path, name): layer for path, net in find_backbones(extractor) for name, layer in net.named_modules()}
+    linear = [name for name, layer in layers.items() if isinstance(layer, nn.Linear)]
+    convolutions = [n for n, layer in layers.items() if isinstance(layer, (nn.Conv1d, nn.Conv2d)) and layer.groups == 1]
+    known = linear or convolutions
+    if names is not None:
+        known = [n for n in linear + convolutions if any(f".{n}".endswith(f".{end}") for end in names)]
+    check(
+        bool(known),
+        f"No linear layer or convolution of the network is called {show_some(names or ['(any)'])}. "
+        f"Its layers: {show_some(linear + convolutions) or 'none'}.",
+    )
+    return known
