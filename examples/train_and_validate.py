@@ -1,9 +1,10 @@
-"""Train an extractor on letters, validate it on letters that it has never seen, look at the worst queries."""
+"""Train an extractor on letters, validate it on letters that it has never seen, look at the worst queries, ship it."""
 
 import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+import oml
 from oml import datasets, inference, losses, metrics, miners, models, retrieval, samplers, utils
 from oml.transforms.images.torchvision import get_normalisation_torch
 
@@ -42,3 +43,5 @@ print("after:", values)
 
 worst = metrics.evaluate(rr, ["map@r"], reduce=False)["map@r"].argsort()[:5].tolist()
 rr.visualize(query_ids=worst, dataset=val).savefig("worst_queries.png")
+
+oml.save_bundle("bundle", extractor, get_normalisation_torch(), metrics.evaluate(rr, NAMES, ci=True), overwrite=True)

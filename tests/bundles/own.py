@@ -20,6 +20,17 @@ class MeanColour(IExtractor):
         return x.mean(dim=(2, 3)) * self.scale + self.shift
 
 
+class Tied(MeanColour):
+    """Has one weight under two names."""
+
+    def __init__(self):
+        super().__init__(scale=1.0)
+        self.same = self.shift
+
+    def get_init_args(self):
+        return {}
+
+
 class Loudness(MeanColour):
     def forward(self, x: Tensor) -> Tensor:
         return x.square().mean(dim=2) * self.scale + self.shift

@@ -30,6 +30,7 @@ EXTRACTORS = {
     "tower": lambda: (TwoTowerExtractor(own.MeanColour(2.0), own.MeanColour(1.0), projection=4).query, None),
     "own": lambda: (own.MeanColour(scale=0.5), None),
     "nested": lambda: (own.Nested(own.Nested(own.MeanColour(2.0), 4), n_features=6), None),
+    "tied": lambda: (own.Tied(), None),
     "half": lambda: (own.MeanColour(scale=0.5).half(), None),
 }
 
@@ -55,6 +56,7 @@ def test_what_comes_back_gives_the_same_embeddings(name, tmp_path):
     with torch.no_grad():
         torch.testing.assert_close(loaded(loaded_x), extractor.eval()(x))
     assert (card.feat_dim, card.modality) == (extractor.feat_dim, "image")
+    assert loaded.state_dict().keys() == extractor.state_dict().keys()
     assert {p.dtype for p in loaded.parameters()} == {p.dtype for p in extractor.parameters()}
 
 

@@ -100,3 +100,12 @@ def test_a_model_of_ones_own(tmp_path, extractor, tokenizer):
     with pytest.raises(InvalidInputError, match=r"Mine of tests\.bundles\.test_pretrained is no class of transformers"):
         oml.save_bundle(tmp_path / "bundle", FirstToken(Mine(extractor.model.config)), tokenizer)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_of_sentence_transformers(tmp_path, tokenizer):
+    from oml.models import SentenceTransformerExtractor
+
+    extractor = SentenceTransformerExtractor.__new__(SentenceTransformerExtractor)
+    with pytest.raises(InvalidInputError, match=r"made from files of its own.*Take HFWrapper\(its transformer"):
+        oml.save_bundle(tmp_path / "bundle", extractor, tokenizer)
+    assert list(tmp_path.iterdir()) == []

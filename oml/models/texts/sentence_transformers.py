@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from oml.errors import check
+from oml.errors import InvalidInputError, check
 from oml.interfaces.models import IExtractor
 from oml.models.texts.tokens import read_tokens
 
@@ -47,6 +47,20 @@ class SentenceTransformerExtractor(IExtractor):
     def feat_dim(self) -> int:
         """Give the number of features D."""
         return self._feat_dim
+
+    def get_init_args(self) -> dict[str, Any]:
+        """
+        Refuse: a model of sentence-transformers is made from files of its own, not from plain values.
+
+        Raises:
+            InvalidInputError: always.
+
+        """
+        raise InvalidInputError(
+            "A model of sentence-transformers is made from files of its own, so SentenceTransformerExtractor cannot be "
+            "written down by plain values, as a bundle needs it. Take HFWrapper(its transformer, pooling='mean', "
+            "normalise_features=True), which gives the same embeddings where the model has mean pooling and Normalize."
+        )
 
     @property
     def tokenizer(self) -> Any:
