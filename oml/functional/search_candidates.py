@@ -1,5 +1,7 @@
 """The candidates of a block of queries: what the scores seen so far leave possible as an answer."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -7,6 +9,7 @@ from oml.functional.search_exact import NO_ID
 from oml.functional.search_selection import bound_kth_largest, find_above, find_kth_largest, make_room
 
 _SPARE = 64  # room beyond a multiple of k
+_PART = 1024  # queries looked at together at the end
 _REFRESH = 0.5  # new candidates, as a share of k, after which limits are worth raising
 
 
@@ -103,10 +106,24 @@ class Candidates:
         self.ids.fill_(NO_ID)
         self.counts.zero_()
 
-    def finish(self) -> None:
-        """Rule out all that can be, once everything has been added."""
-        for rows in torch.arange(len(self.counts), device=self.counts.device).split(1024):
-            self._rule_out(rows)
+    def parts(self) -> Iterator[slice]:
+        """Give the queries in parts that are worth looking at together."""
+        return (slice(start, start + _PART) for start in range(0, len(self.counts), _PART))
+
+    def best(self, part: slice) -> tuple[Tensor, Tensor]:
+        """Give the ids of the k best by score of these queries, (n, k or more), `NO_ID` at the right; and the k-th."""
+        width = max(1, int(self.counts[part].max()))
+        scores = self.scores[part, :width]
+        kth = find_kth_largest(scores, self.k)
+        is_best = (scores >= kth[:, None]) & (scores > self.limits[part, None])
+        return pack(self.ids[part, :width], is_best, NO_ID, self.k), kth
+
+    def others(self, part: slice, limits: Tensor, kth: Tensor) -> Tensor:
+        """Give the ids of these queries' candidates that score less than the k-th, and not less than the limits."""
+        width = max(1, int(self.counts[part].max()))
+        scores = self.scores[part, :width]
+        kept = (scores >= limits[:, None]) & (scores < kth[:, None]) & (scores > self.limits[part, None])
+        return pack(self.ids[part, :width], kept, NO_ID)
 
     def _calc_limits(self, kth: Tensor, band: Tensor) -> Tensor:
         """Give what a score has to be above, (q,): the k-th best and the score itself may have been rounded."""
@@ -127,10 +144,21 @@ class Candidates:
         self.limits[rows] = limits.masked_fill(is_crowded, torch.inf)
         kept &= ~is_crowded[:, None]
         counts = counts.masked_fill(is_crowded, 0)
-        places, columns = kept.nonzero().unbind(1)
-        ranks = torch.arange(len(places), device=rows.device) - (counts.cumsum(0) - counts)[places]
-        self.scores[rows, :width] = -torch.inf
-        self.ids[rows, :width] = NO_ID
-        self.scores[rows[places], ranks] = scores[places, columns]
-        self.ids[rows[places], ranks] = ids[places, columns]
+        self.scores[rows, :width] = pack(scores, kept, -torch.inf, width)
+        self.ids[rows, :width] = pack(ids, kept, NO_ID, width)
         self.counts[rows] = counts
+
+
+def pack(values: Tensor, kept: Tensor, fill: float, least_width: int = 0) -> Tensor:
+    """
+    Move what is kept of each row to the left, (n, width), as wide as the fullest row or wider.
+
+    Example:
+        >>> pack(torch.tensor([[5, 6, 7]]), torch.tensor([[False, False, True]]), fill=-1, least_width=2)
+        tensor([[ 7, -1]])
+
+    """
+    counts = kept.sum(1)
+    width = max(least_width, int(counts.max()))
+    is_left = torch.arange(width, device=counts.device) < counts[:, None]
+    return values.new_full((len(values), width), fill).masked_scatter_(is_left, values.masked_select(kept))

@@ -9,14 +9,15 @@ from oml.errors import check
 
 _CPU_MEMORY = 256 * 2**20
 _CUDA_MEMORY = 2 * 2**30
-# a product as large as the caches of a core; on a CUDA device as large as keeps it busy
-_CPU_BLOCK, _CUDA_BLOCK = (1024, 2048), (1024, 8192)
+# queries and galleries of a product, measured: as large as the caches of a core; on a CUDA device as keeps it busy.
+# Selecting in wide rows of bfloat16 pays where many answers are wanted.
+_CPU_BLOCK, _COARSE_CPU_BLOCK, _CUDA_BLOCK = (1024, 2048), (256, 6144), (1024, 8192)
 _DEPTH = 8  # products per block of galleries: what preparing them costs is spread over so many
 _BYTES_PER_PAIR = (
     26  # float32: score, a copy of crowded rows, mask, the positions of candidates at worst; with some room
 )
 # numbers compared at once from the vectors: few calls, which threads of Python make one after another
-_MIN_CHUNK, _CPU_CHUNK, _CUDA_CHUNK = 2**12, 2**20, 2**24
+_MIN_CHUNK, _CPU_CHUNK, _CUDA_CHUNK = 2**12, 2**19, 2**24
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ def make_plan(
 
     """
     fixed = 16 * (n_queries + n_galleries) // n_workers  # lengths of the vectors, sorted keys
-    most_queries, most_galleries = _CUDA_BLOCK if device.type == "cuda" else _CPU_BLOCK
+    on_cpu = _COARSE_CPU_BLOCK if itemsize == 2 else _CPU_BLOCK
+    most_queries, most_galleries = _CUDA_BLOCK if device.type == "cuda" else on_cpu
     queries, galleries = max(1, min(n_queries, most_queries)), max(1, min(n_galleries, most_galleries))
     chunk = _CUDA_CHUNK if device.type == "cuda" else _CPU_CHUNK
     depth = max(1, min(_DEPTH, -(-n_queries // (queries * n_workers))))

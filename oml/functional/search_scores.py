@@ -28,6 +28,8 @@ class Scorer:
     shift: float
     is_product: bool
     band: Tensor  # how much worse than the k-th best a score may be without being ruled out, (Q,)
+    error: Tensor  # how wrong a score may be, (Q,), float64
+    offset: Tensor  # the score of a gallery at the query itself, (Q,), float64
 
     @property
     def width(self) -> int:
@@ -63,6 +65,13 @@ class Scorer:
         shape = len(queries), len(galleries)
         return self.product.multiply(queries, galleries, out[: shape[0] * shape[1]].view(shape))
 
+    def calc_limits(self, values: Tensor, metric: Metric, positions: Tensor) -> Tensor:
+        """Give what the scores of galleries are at least whose values are at most these, (n,), of the queries there."""
+        costs = metric.to_cost(torch.nextafter(values, values.new_tensor(torch.inf)))  # values are rounded
+        exact = -costs if self.is_product else self.offset[positions] - costs / 2
+        limits = exact - self.error[positions]
+        return limits - limits.abs() * self.product.roundoff if self.product.roundoff else limits
+
 
 def make_scorer(
     product: Product, metric: Metric, dtype: torch.dtype, centre: Tensor, queries: Sizes, galleries: Sizes
@@ -91,6 +100,9 @@ def make_scorer(
         error += calc_loss_error(queries.square_norms, loss, largest, loss)
     band = 2 * error + metric.calc_rounding_band(queries.square_norms, largest, dtype)
     shift = 0.0 if metric.is_product or not len(galleries.square_norms) else float(galleries.square_norms.mean())
+    offset = (queries.square_norms + shift) / 2
     if not metric.is_product:
         band = band / 2  # a score is minus half a cost there, less what is the same for all galleries
-    return Scorer(product, centre.to(wide), shift, metric.is_product, band.to(wide))
+        # the lengths of the queries themselves are as wrong as sums in float32 are
+        error = error / 2 + (dim + 10) * torch.finfo(wide).eps * queries.square_norms
+    return Scorer(product, centre.to(wide), shift, metric.is_product, band.to(wide), error, offset)

@@ -9,7 +9,8 @@ _WORD = 8  # marks looked at together
 
 def make_room(n_scores: int) -> Tensor:
     """Give room for the marks of so many scores in `find_above`."""
-    return torch.empty(n_scores + n_scores // _WORD, dtype=torch.bool)
+    n_words = -(-n_scores // _WORD)
+    return torch.empty(n_words * (_WORD + 1), dtype=torch.bool)
 
 
 def find_above(scores: Tensor, limits: Tensor, room: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -26,14 +27,15 @@ def find_above(scores: Tensor, limits: Tensor, room: Tensor | None = None) -> tu
         (tensor([0, 1]), tensor([1, 1]))
 
     """
-    width = scores.shape[1]
-    if scores.device.type != "cpu" or width % _WORD or not scores.is_contiguous():
+    if scores.device.type != "cpu" or not scores.is_contiguous():
         return (scores > limits[:, None]).nonzero().unbind(1)  # type: ignore[return-value]
     # numpy compares several times as fast as torch here, and few of the words of eight marks hold any
-    n_scores, n_words = scores.numel(), scores.numel() // _WORD
+    n_scores, width = scores.numel(), max(1, scores.shape[1])
+    n_words = -(-n_scores // _WORD)
     room = make_room(n_scores) if room is None else room
-    marks, has_marks = room[:n_scores], room[n_scores : n_scores + n_words]
-    _mark_above(scores, limits, marks.view(scores.shape).numpy())
+    marks, has_marks = room[: n_words * _WORD], room[n_words * _WORD : n_words * (_WORD + 1)]
+    marks[n_scores:] = False  # what fills the last word
+    _mark_above(scores, limits, marks[:n_scores].view(scores.shape).numpy())
     np.not_equal(marks.numpy().view(np.int64), 0, out=has_marks.numpy())
     words = np.flatnonzero(has_marks.numpy())
     inside = np.flatnonzero(marks.numpy().reshape(-1, _WORD).take(words, axis=0))

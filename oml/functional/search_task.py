@@ -13,6 +13,7 @@ from oml.functional.search_metric import Metric
 from oml.functional.search_plan import Plan, make_plan
 from oml.functional.search_rows import Rows
 from oml.functional.search_scores import Scorer
+from oml.functional.search_selection import find_kth_largest
 from oml.functional.search_threads import run_in_threads
 
 _MAX_EXCLUDED = 64  # pairs listed per query; beyond, all keys are compared
@@ -74,7 +75,7 @@ class SearchTask:
         def work(block: slice) -> None:
             rows = positions[block]
             candidates = self._propose(scorer, rows, capacity, plan)
-            distances[rows], ids[rows] = self._decide(rows, candidates, plan)
+            distances[rows], ids[rows] = self._decide(scorer, rows, candidates, plan)
             is_undecided[block] = candidates.is_given_up
 
         def count_decided(block: slice) -> None:
@@ -105,13 +106,23 @@ class SearchTask:
             if product.is_coarse and float(candidates.is_given_up.float().mean()) > _HOPELESS:
                 candidates.give_up()
                 break
-        candidates.finish()
         return candidates
 
-    def _decide(self, positions: Tensor, candidates: Candidates, plan: Plan) -> tuple[Tensor, Tensor]:
+    def _decide(self, scorer: Scorer, positions: Tensor, candidates: Candidates, plan: Plan) -> tuple[Tensor, Tensor]:
         """Give the distances and ids of the best k candidates, by distances taken from the vectors."""
-        found = candidates.ids[:, : max(self.k, int(candidates.counts.max()))]
         queries = self.queries.take(positions, self.queries.exact_dtype)
-        values = calc_values(queries, self.galleries, found, self.metric, self.dtype, plan.chunk)
-        values, ids = sort_answers(values, found)
-        return values[:, : self.k], ids[:, : self.k]
+
+        def calc(part: slice, ids: Tensor) -> Tensor:
+            return calc_values(queries[part], self.galleries, ids, self.metric, self.dtype, plan.chunk)
+
+        decided = []
+        for part in candidates.parts():
+            best, kth = candidates.best(part)
+            values = calc(part, best)
+            # the k-th of the best is known exactly now: only the scores of the others are in doubt
+            limits = scorer.calc_limits(-find_kth_largest(-values, self.k), self.metric, positions[part])
+            others = candidates.others(part, limits, kth)
+            values, ids = torch.cat([values, calc(part, others)], 1), torch.cat([best, others], 1)
+            decided.append(tuple(x[:, : self.k] for x in sort_answers(values, ids)))
+        values, ids = (torch.cat(parts) for parts in zip(*decided, strict=True))
+        return values, ids
