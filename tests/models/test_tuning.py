@@ -307,6 +307,13 @@ def test_adapter_on_cached_embeddings_is_the_adapted_extractor(tmp_path: Path) -
     assert other.extract(images).shape == (4, other.feat_dim)
 
 
+def test_adapters_keep_their_arguments() -> None:
+    adapter = LinearAdapter(4, normalise_features=True)
+    assert adapter.get_init_args() == {"in_dim": 4, "out_dim": 4, "normalise_features": True}
+    extractor = ConvExtractor(im_size=8, channels=(4,), feat_dim=4)
+    assert AdaptedExtractor(extractor, adapter).get_init_args() == {"extractor": extractor, "adapter": adapter}
+
+
 def test_bad_adapters() -> None:
     with pytest.raises(InvalidInputError, match=r"out_dim must lie in 1\.\.4 \(in_dim\), got 5"):
         LinearAdapter(4, 5)

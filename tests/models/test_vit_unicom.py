@@ -44,6 +44,8 @@ def test_output(normalise: bool, n_images: int) -> None:
 def test_documented_archs(arch: str, size: int, n_tokens: int, dim: int, depth: int, out: int) -> None:
     with torch.device("meta"):
         extractor = ViTUnicomExtractor(None, arch).eval()
+        assert extractor.model.grad_checkpointing
+        assert not ViTUnicomExtractor(None, arch, use_gradient_ckpt=False).model.grad_checkpointing
         assert extractor(torch.zeros(2, 3, size, size)).shape == (2, extractor.feat_dim) == (2, out)
     shapes = {
         "pos_embed": [1, n_tokens, dim],
@@ -90,6 +92,11 @@ def test_reload_gives_identical_outputs(tmp_path: Path) -> None:
     torch.save({"state_dict": extractor.state_dict()}, tmp_path / "own.ckpt")
     images = torch.randn(2, 3, 8, 8)
     assert torch.equal(ViTUnicomExtractor(tmp_path / "own.ckpt", "tiny").eval()(images), extractor(images))
+
+
+def test_arguments_are_kept() -> None:
+    arguments = {"arch": "tiny", "normalise_features": False, "use_gradient_ckpt": False}
+    assert ViTUnicomExtractor(None, **arguments).get_init_args() == arguments
 
 
 def make_narrow() -> Callable[..., nn.Module]:

@@ -39,6 +39,8 @@ class LinearAdapter(IExtractor):
             f"An adapter keeps the number of features or makes it smaller: out_dim must lie in 1..{in_dim} (in_dim), "
             f"got {out_dim}.",
         )
+        self.in_dim = in_dim
+        self.out_dim = out_dim
         self.normalise_features = normalise_features
         self.weight = nn.Parameter(torch.eye(out_dim, in_dim))
 

@@ -93,6 +93,7 @@ class ViTUnicomExtractor(IExtractor):
         path = None if weights is None else find_weights(weights, owner=type(self))
         self.arch = arch
         self.normalise_features = normalise_features
+        self.use_gradient_ckpt = use_gradient_ckpt
         self.model = self.constructors[arch](using_checkpoint=use_gradient_ckpt)
         if path is not None:
             load_weights(self.model, path, "blocks.", constructors=self.constructors)
