@@ -10,6 +10,7 @@ from oml.errors import InvalidInputError, unknown_name_message
 # (train, validation), which lie in the folder as csv files.
 DATASETS = {
     "glyphs": "oml.utils.glyphs.get_glyphs_dataset",
+    "names": "oml.utils.names.get_names_dataset",
     "mock-images": "oml.utils.download_mock_dataset.get_mock_images_dataset",
 }
 

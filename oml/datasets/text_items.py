@@ -16,6 +16,7 @@ from oml.datasets.items import add_extra_data, check_extra_data, check_position
 from oml.datasets.strings import PackedStrings
 from oml.errors import MAX_SHOWN, InvalidInputError, check, show_some
 from oml.interfaces.datasets import IBaseDataset, IHTMLVisualizableDataset, IVisualizableDataset
+from oml.transforms.texts.characters import CharTokenizer
 from oml.utils.html import visualize_text_as_html
 from oml.utils.text_pictures import visualize_text
 
@@ -97,7 +98,7 @@ class TextBaseDataset(IBaseDataset, IVisualizableDataset, IHTMLVisualizableDatas
 
     def __getitems__(self, items: Sequence[int]) -> list[dict[str, Any]]:
         """Give several items, tokenised together where the tokenizer can: a few times faster, and the same."""
-        if not _takes_many(self.tokenizer) or type(self).__getitem__ is not TextBaseDataset.__getitem__:
+        if not _is_known(self.tokenizer) or type(self).__getitem__ is not TextBaseDataset.__getitem__:
             return [self[item] for item in items]
         positions = [check_position(item, len(self)) for item in items]
         # arrays: their conversion out of lists takes half the time of tensors'
@@ -148,7 +149,7 @@ class TextBaseDataset(IBaseDataset, IVisualizableDataset, IHTMLVisualizableDatas
 
 def check_tokenizer_type(tokenizer: Any) -> None:
     """
-    Warn about a tokenizer that is not one of transformers: it has to follow their conventions of calling.
+    Warn about a tokenizer that is neither one of transformers nor ours: it has to follow their conventions of calling.
 
     Raises:
         TypeError: it cannot be called.
@@ -159,7 +160,7 @@ def check_tokenizer_type(tokenizer: Any) -> None:
             f"`tokenizer` must be callable, got {type(tokenizer).__name__} {tokenizer!r}. For instance: "
             "transformers.AutoTokenizer.from_pretrained(folder)."
         )
-    if not _is_of_transformers(tokenizer):
+    if not _is_known(tokenizer):
         warn(
             f"{type(tokenizer).__name__} is not a tokenizer of transformers. It will be called like one, and must give "
             f"a mapping with {' and '.join(NEEDED_KEYS)}.",
@@ -176,8 +177,8 @@ def _is_of_transformers(tokenizer: Any) -> bool:
     )
 
 
-def _takes_many(tokenizer: Any) -> bool:
-    return _is_of_transformers(tokenizer)
+def _is_known(tokenizer: Any) -> bool:
+    return _is_of_transformers(tokenizer) or isinstance(tokenizer, CharTokenizer)
 
 
 def _check_max_length(max_length: int, tokenizer: Any) -> int:

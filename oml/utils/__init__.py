@@ -8,11 +8,13 @@ if TYPE_CHECKING:
     from oml.utils.download_mock_dataset import get_mock_images_dataset as get_mock_images_dataset
     from oml.utils.download_mock_dataset import get_mock_texts_dataset as get_mock_texts_dataset
     from oml.utils.glyphs import get_glyphs_dataset as get_glyphs_dataset
+    from oml.utils.names import get_names_dataset as get_names_dataset
 
 __getattr__, __dir__, __all__ = load_when_asked(
     __name__,
     {
         "oml.utils.download_mock_dataset": ["get_mock_images_dataset", "get_mock_texts_dataset"],
         "oml.utils.glyphs": ["get_glyphs_dataset"],
+        "oml.utils.names": ["get_names_dataset"],
     },
 )
