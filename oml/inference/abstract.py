@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -21,6 +22,7 @@ def inference(
     verbose: bool = False,
     use_fp16: bool = False,
     accumulate_on_cpu: bool = True,
+    by_length: bool = False,
 ) -> Tensor:
     """
     Give the embeddings (N, D) of all items of the dataset, in its order.
@@ -37,14 +39,16 @@ def inference(
         verbose: Whether to show a progress bar.
         use_fp16: Whether to calculate in float16 where that is safe; takes effect on CUDA only.
         accumulate_on_cpu: Whether embeddings are kept on the CPU; otherwise they stay on the model's device.
+        by_length: Whether texts of similar lengths share batches, which are cut to their longest text, as
+            `oml.datasets.encodings.collate_without_padding` does. Embeddings stay the same, up to rounding.
 
     Returns:
         One tensor, allocated once, in the dtype of the model's output (float32 with `use_fp16` on CUDA). For an empty
         dataset it is (0, `model.feat_dim`), or (0, 0) where the model does not know D.
 
     Raises:
-        InvalidInputError: `batch_size` is not positive, the dataset's indices are not 0..N-1 in order, or the model
-            gives something else than a matrix with one row per item.
+        InvalidInputError: `batch_size` is not positive, the dataset's indices are not 0..N-1 in order, the model gives
+            something else than a matrix with one row per item, or lengths are asked for and not known.
 
     """
     bare_model = _unwrap(model)
@@ -68,6 +72,7 @@ def inference(
         verbose=verbose,
         use_fp16=use_fp16,
         accumulate_on_cpu=accumulate_on_cpu,
+        lengths=_get_lengths(dataset) if by_length else None,
     )
     return torch.empty(0, getattr(bare_model, "feat_dim", 0)) if embeddings is None else embeddings
 
@@ -127,6 +132,18 @@ def pairwise_inference(
         accumulate_on_cpu=accumulate_on_cpu,
     )
     return torch.empty(0) if distances is None else distances
+
+
+def _get_lengths(dataset: Any) -> np.ndarray:
+    source = dataset
+    while not hasattr(source, "get_lengths") and hasattr(source, "dataset"):  # of a table: those of what is in it
+        source = source.dataset
+    check(
+        hasattr(source, "get_lengths") and len(source) == len(dataset),
+        f"`by_length` needs a dataset that knows how long its items are, with get_lengths() -> (N,), as datasets of "
+        f"texts have; {type(dataset).__name__} does not.",
+    )
+    return np.asarray(source.get_lengths())
 
 
 def _unwrap(model: nn.Module) -> Any:

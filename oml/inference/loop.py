@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset, default_collate
 from tqdm.auto import tqdm
 
+from oml.datasets.encodings import cut_padding
 from oml.ddp.utils import fill_from_all, get_share, is_main_process
 from oml.errors import check
 from oml.interfaces.datasets import IIndexedDataset
@@ -26,6 +28,7 @@ def calc_rows(
     verbose: bool,
     use_fp16: bool,
     accumulate_on_cpu: bool,
+    lengths: np.ndarray | None = None,
 ) -> Tensor | None:
     """
     Give one row per item of the dataset, (N, ...), in its order; None if it is empty.
@@ -40,6 +43,8 @@ def calc_rows(
         verbose: Whether to show a progress bar.
         use_fp16: Whether CUDA may calculate in float16; rows are float32 then.
         accumulate_on_cpu: Whether rows are kept on the CPU instead of the model's device.
+        lengths: (N,) of the items: then those of similar lengths share a batch, the longest come first, so that lack of
+            memory shows at once, and encodings of texts are cut to the longest of their batch.
 
     Raises:
         InvalidInputError: the batch size is not positive, indices are not 0..N-1 in order, or rows not one per item.
@@ -47,14 +52,17 @@ def calc_rows(
     """
     check(batch_size >= 1, f"batch_size must be a positive number of items, got {batch_size}.")
     share = get_share(len(dataset))
+    order = torch.arange(share.start, share.stop)
+    if lengths is not None:
+        order = order[torch.from_numpy(np.argsort(-lengths[share.start : share.stop], kind="stable"))]
     device = get_device(model)
     on_cuda = device.startswith("cuda")
     half = use_fp16 and on_cuda
     loader = DataLoader(
-        Subset(dataset, share),
+        Subset(dataset, order.tolist()),
         batch_size=batch_size,
         num_workers=num_workers,
-        collate_fn=partial(_collate, keys=[*input_keys, dataset.index_key]),
+        collate_fn=partial(_collate, keys=[*input_keys, dataset.index_key], cut=lengths is not None),
         pin_memory=on_cuda,
     )
     autocast = torch.autocast("cuda", dtype=torch.float16, enabled=half)
@@ -64,7 +72,8 @@ def calc_rows(
     with temporary_setting_model_mode(model, set_train=False), torch.no_grad(), progress:
         for batch in progress:
             ids = torch.as_tensor(batch[dataset.index_key]).reshape(-1)
-            _check_ids(ids, share.start + done, dataset)
+            expected = order[done : done + len(ids)]
+            _check_ids(ids, expected, dataset)
             with autocast:
                 new = call(*[move_to_device(batch[key], device) for key in input_keys])
             if rows is None:
@@ -74,7 +83,7 @@ def calc_rows(
                     device="cpu" if accumulate_on_cpu else None,
                 )
             _check_rows(new, n_items=len(ids), like=rows)
-            rows[done : done + len(ids)] = new
+            rows[(expected - share.start).to(rows.device)] = new.to(rows.device, rows.dtype)
             done += len(ids)
     return fill_from_all(rows, len(dataset))
 
@@ -98,19 +107,19 @@ def move_to_device(inputs: Any, device: str) -> Any:
     return inputs
 
 
-def _collate(items: list[dict[str, Any]], keys: Sequence[str]) -> dict[str, Any]:
-    return {key: default_collate([item[key] for item in items]) for key in keys}
+def _collate(items: list[dict[str, Any]], keys: Sequence[str], cut: bool) -> dict[str, Any]:
+    batch = {key: default_collate([item[key] for item in items]) for key in keys}
+    return {key: cut_padding(value) for key, value in batch.items()} if cut else batch
 
 
-def _check_ids(ids: Tensor, start: int, dataset: IIndexedDataset) -> None:
-    expected = torch.arange(start, start + len(ids))
+def _check_ids(ids: Tensor, expected: Tensor, dataset: IIndexedDataset) -> None:
     if torch.equal(ids, expected):
         return
     first = int((ids != expected).nonzero()[0]) if ids.shape == expected.shape else 0
     check(
         False,
         f"Items of the dataset must hold their own position under the key {dataset.index_key!r}, but dataset"
-        f"[{start + first}] holds {ids[first].item()}. Return the argument of __getitem__ under this key.",
+        f"[{expected[first].item()}] holds {ids[first].item()}. Return the argument of __getitem__ under this key.",
     )
 
 

@@ -2,6 +2,7 @@ from collections import namedtuple
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -10,11 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from oml.datasets import TextLabeledDataset
 from oml.errors import InvalidInputError
 from oml.inference import inference, pairwise_inference
 from oml.inference.loop import move_to_device
 from oml.interfaces.models import IExtractor, IPairwiseModel
+from oml.models import HFWrapper
+from oml.utils import get_mock_texts_dataset
 from tests.inference.datasets import EmbeddedDataset, make_dataset
+from tests.texts import make_bert, make_tokenizer
 
 
 class Doubling(IExtractor):
@@ -211,6 +216,63 @@ def test_model_on_cuda(use_fp16: bool, on_cpu: bool) -> None:
     torch.testing.assert_close(embeddings.cpu(), expected, atol=1e-2 if use_fp16 else 1e-5, rtol=0)
 
 
+class Sized(EmbeddedDataset):
+    def get_lengths(self) -> np.ndarray:
+        return np.arange(len(self)) * 7 % 5
+
+
+class Table(EmbeddedDataset):
+    def __init__(self, dataset: EmbeddedDataset):
+        super().__init__(dataset.inputs)
+        self.dataset = dataset
+
+
+@pytest.mark.parametrize("n_items", [0, 1, 9])
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+@pytest.mark.parametrize("make", [lambda dataset: dataset, Table])
+def test_order_by_length_is_undone(n_items: int, batch_size: int, make: Any) -> None:
+    seen = []
+
+    class Remembering(Doubling):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.extend(x[:, 0].tolist())
+            return 2 * x
+
+    dataset = make(Sized(torch.randn(n_items, 3, generator=torch.Generator().manual_seed(0))))
+    for workers in (0, 1):
+        found = inference(Remembering(), dataset, batch_size=batch_size, num_workers=workers, by_length=True)
+        assert torch.equal(found, 2 * dataset.inputs if n_items else torch.empty(0, 3))
+    longest_first = sorted(range(n_items), key=lambda i: -(i * 7 % 5))
+    assert seen == dataset.inputs[longest_first, 0].tolist() * 2
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 64])
+def test_texts_by_length_have_the_same_embeddings(batch_size: int) -> None:
+    df, _ = get_mock_texts_dataset()
+    dataset = TextLabeledDataset(df, make_tokenizer(), max_length=60)
+    shapes = []
+
+    class Remembering(HFWrapper):
+        def forward(self, x: Any) -> Tensor:
+            shapes.append(tuple(x["input_ids"].shape))
+            return super().forward(x)
+
+    model = Remembering(make_bert(), pooling="mean")
+    expected = inference(model, dataset, batch_size=batch_size)
+    assert {length for _, length in shapes} == {60}
+    shapes.clear()
+    torch.testing.assert_close(inference(model, dataset, batch_size, by_length=True), expected, rtol=1e-5, atol=1e-5)
+    masks = torch.stack([item["input_tensors"]["attention_mask"] for item in dataset])
+    assert max(length for _, length in shapes) == masks.sum(dim=1).max() < 60
+    if batch_size < 64:
+        assert sum(n * length for n, length in shapes) < len(dataset) * masks.sum(dim=1).max()
+
+
+def test_lengths_must_be_known() -> None:
+    with pytest.raises(InvalidInputError, match=r"`by_length` needs .* get_lengths\(\) .* EmbeddedDataset does not"):
+        inference(Doubling(), make_dataset(2), by_length=True)
+
+
 def _run_in_group(rank: int, world_size: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/group", rank=rank, world_size=world_size)
@@ -219,6 +281,8 @@ def _run_in_group(rank: int, world_size: int, folder: str) -> None:
             dataset = make_dataset(n_items)
             embeddings = inference(Doubling(), dataset, batch_size=2)
             assert torch.equal(embeddings, 2 * dataset.inputs)
+            sized = Sized(dataset.inputs)
+            assert torch.equal(inference(Doubling(), sized, batch_size=2, by_length=True), embeddings)
             assert dataset.n_reads in (n_items // world_size, -(-n_items // world_size))
             distances = pairwise_inference(Distance(), dataset, [(0, 0)] * n_items, batch_size=1, verbose=False)
             plain = float(dataset.inputs[0].abs().sum()) if n_items else 0.0
