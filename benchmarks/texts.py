@@ -2,7 +2,7 @@
 Texts: how fast they are read, and what padding costs.
 
 Reading: items/s of `TextLabeledDataset` through a loader, beside a minimal dataset that tokenises a text per item in
-the same way, on the names of `get_names_dataset` and the tokenizer of MiniLM. Inference: seconds of MiniLM over the same
+the same way, on the names of `get_names_dataset` and the tokenizer of MiniLM. Inference: seconds of MiniLM over those
 names at the fixed length and by length. Medians of the repetitions, taken in turn; the fixed length is measured once.
 Run: `python benchmarks/texts.py`.
 """
