@@ -44,8 +44,8 @@ def read_weights(extractor: IExtractor, folder: Path) -> None:
     check(
         not difference,
         f"The weights of the bundle {folder} do not fit its extractor, {type(extractor).__name__} as made from "
-        f"bundle.json. {difference} An extractor that was changed after it was made (layers replaced or added) needs a "
-        "get_init_args() that makes it so; a damaged bundle must be fetched again.",
+        f"bundle.json. {difference} Before saving, merge LoRA with oml.models.tuning.merge_lora; an extractor "
+        "whose layers were replaced otherwise needs a get_init_args() that makes it so.",
     )
     for name, tensor in (*extractor.named_parameters(), *extractor.named_buffers()):
         if name in state_dict and tensor.dtype != state_dict[name].dtype:

@@ -13,6 +13,7 @@ from oml.bundles.folder import update_metrics
 from oml.errors import InvalidInputError
 from oml.metrics import Estimate, Interval
 from oml.models import ConvExtractor, ExtractorWithMLP, ResnetExtractor, TimmExtractor, TwoTowerExtractor, ViTExtractor
+from oml.models.tuning import AdaptedExtractor, LinearAdapter, add_lora, merge_lora
 from oml.transforms.images.albumentations import get_normalisation_resize_albu
 from oml.transforms.images.torchvision import get_augs_torch, get_normalisation_resize_hypvit, get_normalisation_torch
 from tests.bundles import own
@@ -30,6 +31,7 @@ EXTRACTORS = {
     "tower": lambda: (TwoTowerExtractor(own.MeanColour(2.0), own.MeanColour(1.0), projection=4).query, None),
     "own": lambda: (own.MeanColour(scale=0.5), None),
     "nested": lambda: (own.Nested(own.Nested(own.MeanColour(2.0), 4), n_features=6), None),
+    "adapted": lambda: (AdaptedExtractor(own.MeanColour(2.0), LinearAdapter(3, 2, True)), None),
     "tied": lambda: (own.Tied(), None),
     "half": lambda: (own.MeanColour(scale=0.5).half(), None),
 }
@@ -87,6 +89,7 @@ def test_the_hub_understands_the_model_card(folder):
 
     card = ModelCard.load(folder / "README.md")
     assert card.data.library_name == "open-metric-learning"
+    assert "metric-learning" in card.data.tags
     assert card.data.pipeline_tag == "image-feature-extraction"
     assert [(r.metric_type, r.metric_value) for r in card.data.eval_results] == [("cmc@1", 0.75), ("map@5", 0.5)]
     assert "| cmc@1 | 0.7500 | 0.5000 to 1.0000 | 0.2500 to 1.0000 |" in card.text
@@ -132,9 +135,20 @@ def test_an_extractor_that_cannot_be_described(extractor, message, tmp_path):
 def test_an_extractor_that_was_changed(tmp_path):
     extractor = ConvExtractor(im_size=8, channels=(3,), feat_dim=5)
     extractor.projection = torch.nn.Linear(192, 7)
-    with pytest.raises(InvalidInputError, match=r"Other shape: projection\.weight .*An extractor that was changed"):
+    with pytest.raises(InvalidInputError, match=r"Other shape: projection\.weight .*whose layers were replaced"):
         oml.save_bundle(tmp_path / "bundle", extractor, get_normalisation_resize_hypvit(8, 8))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_lora_is_merged_first(tmp_path):
+    extractor = TimmExtractor("test_vit", img_size=32)
+    add_lora(extractor, rank=2)
+    with pytest.raises(InvalidInputError, match=r"Before saving, merge LoRA with oml\.models\.tuning\.merge_lora"):
+        oml.save_bundle(tmp_path / "bundle", extractor, extractor.get_transforms())
+    merge_lora(extractor)
+    oml.save_bundle(tmp_path / "bundle", extractor, extractor.get_transforms())
+    loaded = oml.load_bundle(tmp_path / "bundle").extractor
+    assert loaded.state_dict().keys() == TimmExtractor("test_vit", img_size=32).state_dict().keys()
 
 
 def test_an_extractor_of_the_running_script(tmp_path):

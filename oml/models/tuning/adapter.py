@@ -49,6 +49,11 @@ class LinearAdapter(IExtractor):
         """Give the number of features D."""
         return self.weight.shape[0]
 
+    def get_init_args(self) -> dict[str, Any]:
+        """Give the arguments of the constructor, apart from the weights."""
+        out_dim, in_dim = self.weight.shape
+        return {"in_dim": in_dim, "out_dim": out_dim, "normalise_features": self.normalise_features}
+
     def forward(self, x: Tensor) -> Tensor:
         """Give the embeddings (B, out_dim) of the embeddings (B, in_dim)."""
         check(

@@ -103,6 +103,11 @@ class ViTUnicomExtractor(IExtractor):
         """Give the number of features D."""
         return int(self.model.num_classes)
 
+    def get_init_args(self) -> dict[str, Any]:
+        """Give the arguments of the constructor, apart from the weights."""
+        own = {"arch": self.arch, "normalise_features": self.normalise_features}
+        return {**own, "use_gradient_ckpt": bool(self.model.grad_checkpointing)}
+
     def forward(self, x: Tensor) -> Tensor:
         """Give the embeddings (B, D) of the images (B, 3, S, S)."""
         features: Tensor = self.model(x)
