@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from oml.errors import check
+from oml.interfaces.features import check_finite
 
 
 class Relevance(NamedTuple):
@@ -108,13 +109,14 @@ def find_pairs(
 
 def check_features(features: Tensor, ref_features: Tensor | None = None) -> None:
     """
-    Raise unless the features are matrices of one width on one device.
+    Raise unless the features are matrices of one width on one device, of finite numbers.
 
     Raises:
         InvalidInputError: they are not.
 
     """
     check(features.ndim == 2, f"features must be a matrix (B, D), got the shape {tuple(features.shape)}.")
+    check_finite(features)
     if ref_features is None:
         return
     check(

@@ -9,6 +9,7 @@ import torch
 from torch import LongTensor, Tensor
 
 from oml.errors import check, show_some
+from oml.interfaces.features import check_finite
 
 TTriplets = tuple[Tensor, Tensor, Tensor]
 TTripletsIds = tuple[LongTensor, LongTensor, LongTensor] | tuple[list[int], list[int], list[int]]
@@ -87,7 +88,7 @@ def labels2tensor(labels: TLabels, features: Tensor) -> Tensor:
 
     Raises:
         TypeError: the labels are neither a tensor nor a list.
-        InvalidInputError: there are not as many labels as features.
+        InvalidInputError: there are not as many labels as features, labels are not integers, or features not finite.
 
     Example:
         >>> labels2tensor([3, 1], features=torch.zeros(2, 4))
@@ -99,11 +100,11 @@ def labels2tensor(labels: TLabels, features: Tensor) -> Tensor:
 
 def check_labels(labels: TLabels, features: Tensor) -> Tensor:
     """
-    Give the labels as a tensor (B,) where they are, after a look at their type and number.
+    Give the labels as a tensor (B,) where they are, after a look at their type and number, and at the features.
 
     Raises:
         TypeError: the labels are neither a tensor nor a list.
-        InvalidInputError: there are not as many labels as features.
+        InvalidInputError: there are not as many labels as features, labels are not integers, or features not finite.
 
     Example:
         >>> check_labels(torch.tensor([[3], [1]]), features=torch.zeros(2, 4))
@@ -118,6 +119,12 @@ def check_labels(labels: TLabels, features: Tensor) -> Tensor:
         f"There must be one label per row of the features (B, D), got features of the shape {tuple(features.shape)} "
         f"and {len(labels)} labels.",
     )
+    is_integer = not (labels.is_floating_point() or labels.is_complex())
+    check(
+        is_integer or not len(labels),  # an empty list gives an empty tensor of float32
+        f"labels must be integers, got {labels.dtype}. Convert with .long().",
+    )
+    check_finite(features)
     return labels
 
 
@@ -223,9 +230,10 @@ class ITripletsMinerInBatch(ITripletsMiner):
         Give anchors, positives and negatives, (T, D) each; gradients flow into the features (B, D).
 
         Raises:
-            InvalidInputError: a label occurs once only, or there is only one label.
+            InvalidInputError: a label occurs once only, or there is only one label, or features are not finite.
 
         """
+        check_finite(features)
         labels = labels2list(labels)
         self._check_labels(labels)
         ids_a, ids_p, ids_n = self._sample(features, labels=labels)

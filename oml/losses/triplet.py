@@ -11,6 +11,7 @@ from oml.functional.distances import elementwise_dist, pairwise_dist
 from oml.functional.losses import check_reduction, get_reduced
 from oml.functional.triplets import read_distances, sum_triplet_loss, triplet_loss
 from oml.interfaces.criterions import ITripletLossWithMiner
+from oml.interfaces.features import check_finite
 from oml.interfaces.miners import ITripletsMiner, ITripletsMinerInBatch, TLabels, TripletDistances, labels2tensor
 from oml.losses.triplet_logs import TLogs, calc_logs, calc_logs_of_parts, sum_all
 from oml.losses.warn_once import WarnOnce
@@ -60,7 +61,7 @@ class TripletLoss(nn.Module):
         Give the loss of the triplets, whose features are (T, D) each. Without triplets the mean is 0.
 
         Raises:
-            InvalidInputError: the shapes differ.
+            InvalidInputError: the shapes differ, or features are not finite.
 
         """
         check(
@@ -68,6 +69,8 @@ class TripletLoss(nn.Module):
             f"Anchors, positives and negatives must have one shape (T, D), got {tuple(anchor.shape)}, "
             f"{tuple(positive.shape)} and {tuple(negative.shape)}.",
         )
+        for name, features in (("anchor", anchor), ("positive", positive), ("negative", negative)):
+            check_finite(features, name)
         positive_distances, negative_distances = elementwise_dist(anchor, positive), elementwise_dist(anchor, negative)
         losses = triplet_loss(positive_distances, negative_distances, self.margin)
         if self.need_logs:
@@ -190,7 +193,8 @@ class TripletLossWithMiner(ITripletLossWithMiner):
         Give the loss of the features (B, D) with the labels (B,), a tensor or a list.
 
         Raises:
-            InvalidInputError: there are not as many labels as features.
+            InvalidInputError: there are not as many labels as features, labels are not integers, or features not
+                finite (on the processor).
 
         """
         labels_tensor = labels2tensor(labels, features)

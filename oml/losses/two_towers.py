@@ -13,6 +13,7 @@ from oml.functional.losses.reduction import check_temperatures
 from oml.functional.losses.two_towers import info_nce_loss, sigmoid_loss
 from oml.functional.relations import TRelation, find_same
 from oml.functional.similarities import cosine_similarities
+from oml.interfaces.features import check_finite
 from oml.losses.warn_once import WarnOnce
 
 MAX_SCALE = 100.0  # of "Learning transferable visual models ..." (Radford et al. 2021), section 2.5, for stability
@@ -72,7 +73,7 @@ class TwoTowerLoss(nn.Module, ABC):
 
         Raises:
             TypeError: labels are of an unknown type.
-            InvalidInputError: the features are not of one shape (B, D), or the labels do not fit them.
+            InvalidInputError: the features are not of one shape (B, D), or not finite, or the labels do not fit them.
 
         """
         check(
@@ -80,6 +81,8 @@ class TwoTowerLoss(nn.Module, ABC):
             "features_a and features_b must have one shape (B, D), row by row a pair, got "
             f"{tuple(features_a.shape)} and {tuple(features_b.shape)}.",
         )
+        check_finite(features_a, "features_a")
+        check_finite(features_b, "features_b")
         if len(features_a) < 2:
             self._warn_of_one_pair()
         if self.learnable:

@@ -4,6 +4,7 @@ from torch import Tensor
 
 from oml.errors import check
 from oml.functional.class_labels import check_class_labels
+from oml.interfaces.features import check_finite
 
 
 def check_class_input(features: Tensor, weight: Tensor, labels: Tensor, n_classes: int) -> None:
@@ -11,7 +12,7 @@ def check_class_input(features: Tensor, weight: Tensor, labels: Tensor, n_classe
     Raise unless the features (B, D), the vectors of the classes (R, D) and the labels (B,) fit each other.
 
     Raises:
-        InvalidInputError: shapes, types, devices or labels that do not fit.
+        InvalidInputError: shapes, types, devices or labels that do not fit, or features that are not finite.
 
     """
     check(
@@ -30,6 +31,7 @@ def check_class_input(features: Tensor, weight: Tensor, labels: Tensor, n_classe
         f"The labels are on {labels.device}, but the features are on {features.device}. Move the labels: "
         f"labels.to({str(features.device)!r}).",
     )
+    check_finite(features)
     check_class_labels(labels, n_classes)
     check(
         len(labels) == len(features),

@@ -1,0 +1,59 @@
+"""What every criterion says about features and labels that cannot be right."""
+
+import math
+
+import pytest
+import torch
+
+from oml.errors import InvalidInputError
+from oml.interfaces.features import check_finite
+from oml.losses import TripletLoss
+from oml.miners import HardTripletsMiner, PairsMiner
+from tests.losses.criteria import CRITERIA
+
+LABELS = torch.arange(12) // 2
+WITH_LABELS = [name for name, (_, takes_labels) in CRITERIA.items() if takes_labels]
+
+
+def make_features(generator):
+    return torch.randn(12, 8, generator=generator)
+
+
+@pytest.mark.parametrize("name", CRITERIA)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_rows_that_are_not_finite_are_named(generator, name: str, value: float) -> None:
+    make, takes_labels = CRITERIA[name]
+    good, bad = make_features(generator), make_features(generator)
+    bad[[3, 7], 1] = value
+    message = r"features\w* must be finite numbers, but these rows have NaN or infinity: 3, 7\. Look at these inputs"
+    for arguments in [(bad, LABELS)] if takes_labels else [(bad, good), (good, bad)]:
+        with pytest.raises(InvalidInputError, match=message):
+            make()(*arguments)
+
+
+@pytest.mark.parametrize("name", WITH_LABELS)
+def test_labels_of_a_wrong_length_or_type(generator, name: str) -> None:
+    criterion, features = CRITERIA[name][0](), make_features(generator)
+    with pytest.raises(InvalidInputError, match=r"one label per row of the features.*\b11 labels"):
+        criterion(features, LABELS[:11])
+    with pytest.raises(InvalidInputError, match=r"labels.* must be integers, got torch.float32\. Convert.*\.long\(\)"):
+        criterion(features, LABELS.float())
+    with pytest.raises(TypeError, match=r"labels must be a tensor.*got str"):
+        criterion(features, "a" * 12)
+
+
+def test_finite_numbers_whose_sum_overflows_are_fine() -> None:
+    check_finite(torch.full((2, 3), 3e38))
+    check_finite(torch.full((5,), 6e4, dtype=torch.float16))
+    check_finite(torch.zeros(0, 3))
+    check_finite(torch.full((2, 3), math.nan, device="meta"))
+
+
+def test_triplets_and_miners_name_the_rows_too(generator) -> None:
+    good, bad = make_features(generator), make_features(generator)
+    bad[5] = -math.inf
+    with pytest.raises(InvalidInputError, match=r"negative must be finite numbers.*infinity: 5\."):
+        TripletLoss(0.5)(good, good, bad)
+    for miner in (HardTripletsMiner(), PairsMiner()):
+        with pytest.raises(InvalidInputError, match=r"features must be finite numbers.*infinity: 5\."):
+            miner.sample(bad, LABELS)
