@@ -100,7 +100,8 @@ class ImageBaseDataset(IBaseDataset, IVisualizableDataset, IHTMLVisualizableData
         else:
             tensor = self.transform(image)
         values = {self.input_tensors_key: tensor, self.index_key: position}
-        add_extra_data(values, position, self.extra_data)
+        if self.extra_data:
+            add_extra_data(values, position, self.extra_data)
         return values
 
     def get_path(self, item: int) -> Path:
