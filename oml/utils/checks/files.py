@@ -38,6 +38,8 @@ ERRORS = (
     Image.DecompressionBombError,
 )
 
+AUDIO_ENDINGS = tuple(AUDIO_EXTENSIONS)
+NO_LOOKS = np.zeros(2, dtype=np.uint64)
 RECORD = np.dtype(
     [
         ("is_read", bool),
@@ -98,21 +100,30 @@ def inspect_files(paths: Sequence[str], n_workers: int | None = None, verbose: b
 def inspect_chunk(paths: Sequence[str]) -> FileFacts:
     """Read the files one after another."""
     records, errors = np.zeros(len(paths), dtype=RECORD), {}
+    shrunk = np.zeros((len(paths), SIDE, SIDE), dtype=np.uint8)
     for i, path in enumerate(paths):
         try:
-            inspect = inspect_audio if path.lower().endswith(tuple(AUDIO_EXTENSIONS)) else inspect_image
-            records[i] = inspect(path)
+            if path.lower().endswith(AUDIO_ENDINGS):
+                records[i] = inspect_audio(path)
+            else:
+                records[i], pixels = inspect_image(path)
+                shrunk[i] = np.frombuffer(pixels, dtype=np.uint8).reshape(SIDE, SIDE)
         except FileNotFoundError:
             errors[i] = "there is no such file"
         except UnidentifiedImageError:
             errors[i] = "its content is of no known picture format"
         except ERRORS as error:
             errors[i] = str(error) or type(error).__name__
+    records["looks"] = calc_looks(shrunk)  # of all at once: for each alone it would take a tenth of the time
     return FileFacts(records, errors)
 
 
-def inspect_image(path: str) -> tuple[Any, ...]:
-    """Give the record of a picture; a JPEG is read to its end, but only a fraction of its pixels is computed."""
+def inspect_image(path: str) -> tuple[tuple[Any, ...], bytes]:
+    """
+    Give the record of a picture, without its looks, and the 9 x 9 grey pixels that it shrinks to.
+
+    A JPEG is read to its end, but only a fraction of its pixels is computed.
+    """
     with open(path, "rb") as file:
         content = file.read()
     with Image.open(BytesIO(content)) as image:
@@ -127,19 +138,32 @@ def inspect_image(path: str) -> tuple[Any, ...]:
             grey = ImageOps.exif_transpose(grey)
         if turn in (5, 6, 7, 8):
             width, height = height, width
-    return True, image_format, width, height, 0.0, _hash(content), calc_looks(grey)
+    return (True, image_format, width, height, 0.0, _hash(content), NO_LOOKS), shrink(grey)
 
 
-def calc_looks(grey: Image.Image) -> np.ndarray:
+def shrink(grey: Image.Image) -> bytes:
+    """Give the 9 x 9 grey pixels that looks are taken from."""
+    return grey.resize((SIDE, SIDE), Image.Resampling.BOX).tobytes()
+
+
+def calc_looks(pixels: np.ndarray) -> np.ndarray:
     """
-    Give 128 bits, (2,) uint64, of which nearly all are the same for a picture that was resized or compressed anew.
+    Give 128 bits, (N, 2) uint64, of which nearly all are the same for a picture that was resized or compressed anew.
 
     A difference hash: of each of 8 x 8 places, whether it is brighter than its left and than its upper neighbour.
+
+    Args:
+        pixels: (N, 9, 9), uint8: each picture in grey, averaged over 9 x 9 places.
+
+    Example:
+        >>> calc_looks(np.zeros((1, 9, 9), dtype=np.uint8)).tolist()
+        [[0, 0]]
+
     """
-    pixels = np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BOX))
-    across = pixels[1:, 1:] > pixels[1:, :-1]
-    down = pixels[1:, 1:] > pixels[:-1, 1:]
-    return np.packbits(np.concatenate([across, down])).view(np.uint64)
+    across = pixels[:, 1:, 1:] > pixels[:, 1:, :-1]
+    down = pixels[:, 1:, 1:] > pixels[:, :-1, 1:]
+    bits = np.concatenate([across, down], axis=1).reshape(len(pixels), -1)
+    return np.packbits(bits, axis=1).view(np.uint64)
 
 
 def inspect_audio(path: str) -> tuple[Any, ...]:
@@ -155,7 +179,7 @@ def inspect_audio(path: str) -> tuple[Any, ...]:
             n_frames = sum(len(block) for block in sound.blocks(blocksize=2**16, dtype="int16"))
             if n_frames < sound.frames:
                 raise OSError(f"it breaks off after {n_frames} of {sound.frames} samples")
-            return True, sound.format, 0, 0, n_frames / sound.samplerate, _hash(content), np.zeros(2, dtype=np.uint64)
+            return True, sound.format, 0, 0, n_frames / sound.samplerate, _hash(content), NO_LOOKS
     except soundfile.LibsndfileError as error:
         raise OSError(f"cannot decode the sound: {error.error_string}") from error
 

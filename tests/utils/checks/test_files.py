@@ -7,8 +7,22 @@ import pytest
 from PIL import Image
 
 from oml.utils.checks import files
-from oml.utils.checks.files import calc_looks, inspect_chunk, inspect_files
+from oml.utils.checks.files import calc_looks, inspect_chunk, inspect_files, shrink
 from tests.utils.checks.conftest import draw
+
+
+def look(image: Image.Image) -> np.ndarray:
+    pixels = np.frombuffer(shrink(image.convert("L")), dtype=np.uint8)
+    return calc_looks(pixels.reshape(1, 9, 9))[0]
+
+
+def test_looks_by_a_plain_loop() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 9, 9), dtype=np.uint8)
+    for picture, looks in zip(pixels, calc_looks(pixels), strict=True):
+        places = [(i, j) for i in range(1, 9) for j in range(1, 9)]
+        across = [picture[i, j] > picture[i, j - 1] for i, j in places]
+        down = [picture[i, j] > picture[i - 1, j] for i, j in places]
+        assert np.unpackbits(looks.view(np.uint8)).tolist() == [*across, *down]
 
 
 def test_what_is_found(root: Path) -> None:
@@ -56,13 +70,13 @@ def test_upright_size_and_looks(root: Path, orientation: int) -> None:
 
 def test_looks_survive_resizing_and_compression() -> None:
     def difference(one: Image.Image, other: Image.Image) -> int:
-        return int(np.bitwise_count(calc_looks(one.convert("L")) ^ calc_looks(other.convert("L"))).sum())
+        return int(np.bitwise_count(look(one) ^ look(other)).sum())
 
     for seed in range(20):
         picture = draw(seed, side=128)
         buffer = io.BytesIO()
         picture.resize((80, 80)).save(buffer, "jpeg", quality=60)
-        assert difference(picture, Image.open(buffer)) <= 6
+        assert difference(picture, Image.open(buffer)) <= 10
         assert difference(picture, draw(seed + 100, side=128)) > 20
 
 
@@ -78,7 +92,7 @@ def test_pictures_of_any_mode(tmp_path: Path, mode: str) -> None:
     records = inspect_files([str(path)]).records
     assert records["is_read"].all()
     if mode not in ("1", "P"):
-        assert np.bitwise_count(records["looks"][0] ^ calc_looks(draw(3).convert("L"))).sum() <= 6
+        assert np.bitwise_count(records["looks"][0] ^ look(draw(3))).sum() <= 6
 
 
 def test_several_processes_give_the_same(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
