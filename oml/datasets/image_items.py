@@ -142,7 +142,8 @@ class ImageBaseDataset(IBaseDataset, IVisualizableDataset, IHTMLVisualizableData
         return self._crop(image, box, position)
 
     def _read_image(self, position: int) -> TImage:
-        return self._read(position, self.f_imread)
+        image: TImage = self._read(position, self.f_imread)
+        return image
 
     def _read(self, position: int, read: Callable[[Path | str | bytes], Any]) -> Any:
         path = self._join_path(position)

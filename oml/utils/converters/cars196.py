@@ -43,7 +43,7 @@ def build_cars196_df(
     df = pd.concat([_read(train, "cars_train"), _read(test, "cars_test")], ignore_index=True)
     n_names = _load(meta)["class_names"].size
     check(
-        df["label"].between(1, n_names).all(),
+        bool(df["label"].between(1, n_names).all()),
         f"Labels must be numbers of the {n_names} names in {meta}, got {df['label'].min()} to {df['label'].max()}.",
     )
     is_test = df["path"].str.startswith("cars_test/")

@@ -48,8 +48,10 @@ def check_counts(df: pd.DataFrame, expected: Counts, name: str, is_complete: boo
         InvalidInputError: they differ, and the data set must be complete; else it is a warning.
 
     """
-    splits = [df[df[SPLIT_COLUMN] == split] for split in (TRAIN, VALIDATION)]
-    found = Counts(*((len(part), part[LABELS_COLUMN].nunique()) for part in splits), labels=df[LABELS_COLUMN].nunique())
+    train, validation = (df[LABELS_COLUMN][df[SPLIT_COLUMN] == split] for split in (TRAIN, VALIDATION))
+    found = Counts(
+        (len(train), train.nunique()), (len(validation), validation.nunique()), labels=df[LABELS_COLUMN].nunique()
+    )
     if found == expected:
         return
     text = (

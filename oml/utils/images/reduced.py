@@ -46,7 +46,7 @@ def imread_reduced(
         factor = _choose_factor(upright, get_size, bbox)
         if factor > 1:
             whole.append(upright)
-            image.draft(None, (width // factor, height // factor))  # type: ignore[arg-type]
+            image.draft(None, (width // factor, height // factor))
 
     image = read_picture(im_src, reduce)
     if bbox is None or not whole:
