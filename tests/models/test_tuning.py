@@ -242,6 +242,12 @@ def test_lora_leaves_heads_alone() -> None:
     assert extractor.model.blocks[0].attn.qkv.scaling == {"default": 1 / 2}
 
 
+def test_lora_reaches_each_of_several_networks() -> None:
+    both = nn.ModuleDict({"query": make_vit(), "gallery": ConvExtractor(im_size=8, channels=(4,))})
+    add_lora(both, rank=2)
+    assert {name.split(".")[0] for name in get_lora_state_dict(both)} == {"query", "gallery"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -29,7 +29,7 @@ def add_lora(
         alpha: What is added is multiplied with `alpha / rank`; `2 * rank` by default.
         dropout: The share of inputs of the added matrices that are dropped in training.
         target_modules: The layers, by their names or the ends of them, such as `"qkv"`. By default all linear layers
-            of the networks, or all convolutions where there is none; never the heads beside the networks.
+            of a network, or all its convolutions where there is none; never the heads beside the networks.
         trained_modules: Names of parts that are trained as well, such as `"projection"`.
 
     Raises:
@@ -101,15 +101,19 @@ def get_lora_state_dict(extractor: nn.Module) -> dict[str, Tensor]:
 
 
 def _find_targets(extractor: nn.Module, names: Sequence[str] | None) -> list[str]:
-    layers = {join(path, name): layer for path, net in find_backbones(extractor) for name, layer in net.named_modules()}
-    linear = [name for name, layer in layers.items() if isinstance(layer, nn.Linear)]
-    convolutions = [n for n, layer in layers.items() if isinstance(layer, (nn.Conv1d, nn.Conv2d)) and layer.groups == 1]
-    known = linear or convolutions
+    targets: list[str] = []
+    known: list[str] = []
+    for path, network in find_backbones(extractor):
+        layers = {join(path, name): layer for name, layer in network.named_modules()}
+        linear = [name for name, layer in layers.items() if isinstance(layer, nn.Linear)]
+        kernels = [n for n, layer in layers.items() if isinstance(layer, (nn.Conv1d, nn.Conv2d)) and layer.groups == 1]
+        known += linear + kernels
+        targets += linear or kernels
     if names is not None:
-        known = [n for n in linear + convolutions if any(f".{n}".endswith(f".{end}") for end in names)]
+        targets = [name for name in known if any(f".{name}".endswith(f".{end}") for end in names)]
     check(
-        bool(known),
+        bool(targets),
         f"No linear layer or convolution of the network is called {show_some(names or ['(any)'])}. "
-        f"Its layers: {show_some(linear + convolutions) or 'none'}.",
+        f"Its layers: {show_some(known) or 'none'}.",
     )
-    return known
+    return targets
