@@ -52,7 +52,7 @@ class OnnxExtractor(IExtractor):
         options.log_severity_level = 3  # errors only: it warns about each constant that it folds
         try:
             self.session = onnxruntime.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:
+        except _get_errors() as error:
             raise InvalidInputError(f"onnxruntime cannot run {path}: {error}. Export it again.") from error
         names = [output.name for output in self.session.get_outputs()]
         check("features" in names, f"{path} gives {', '.join(names)}, but no `features`. Export it with `oml export`.")
@@ -69,6 +69,13 @@ class OnnxExtractor(IExtractor):
         feeds = {i.name: values[i.name].to(_DTYPES[i.type]).cpu().numpy() for i in inputs}
         (features,) = self.session.run(["features"], feeds)
         return torch.from_numpy(features)
+
+
+def _get_errors() -> tuple[type[Exception], ...]:
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    # the classes of onnxruntime's errors share no base of their own
+    return tuple(v for v in vars(state).values() if isinstance(v, type) and issubclass(v, Exception))
 
 
 class ProgramExtractor(IExtractor):
