@@ -1,5 +1,5 @@
 """Run a model over a dataset."""
 
-from oml.inference.abstract import inference, pairwise_inference
+from oml.inference.abstract import inference, inference_cached, pairwise_inference
 
-__all__ = ["inference", "pairwise_inference"]
+__all__ = ["inference", "inference_cached", "pairwise_inference"]

@@ -1,6 +1,7 @@
 """A model over a whole dataset, once per item, in the order of the dataset."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from oml.errors import check
+from oml.inference.cache import read_embeddings, write_embeddings
+from oml.inference.fingerprint import calc_fingerprints
 from oml.inference.loop import calc_rows
 from oml.interfaces.datasets import IBaseDataset
 from oml.interfaces.models import IPairwiseModel
+from oml.utils.misc_torch import get_device
 
 
 def inference(
@@ -75,6 +79,54 @@ def inference(
         lengths=_get_lengths(dataset) if by_length else None,
     )
     return torch.empty(0, getattr(bare_model, "feat_dim", 0)) if embeddings is None else embeddings
+
+
+def inference_cached(
+    model: nn.Module,
+    dataset: IBaseDataset,
+    batch_size: int = 128,
+    num_workers: int = 0,
+    use_fp16: bool = False,
+    verbose: bool = True,
+    accumulate_on_cpu: bool = True,
+    cache_path: Path | str = "inference_cache.pth",
+) -> Tensor:
+    """
+    Give the embeddings (N, D) of all items like `inference`, from a file if they were calculated before.
+
+    The file says which model, weights, data, transform and precision the embeddings belong to, see
+    `oml.inference.fingerprint`; if any of these is another one now, the embeddings are calculated anew and the file is
+    replaced. Of the data, paths, sizes and dates of files are compared, and the model inputs of eight items: a file
+    changed without a trace in these is not noticed. A transform that changes images at random is never found in a file.
+
+    Args:
+        model: Gives embeddings (B, D) for a batch of model inputs.
+        dataset: Gives model inputs under its `input_tensors_key` and positions under its `index_key`.
+        batch_size: The number of items that the model gets at once.
+        num_workers: The number of processes that read items; 0 reads them in this one.
+        use_fp16: Whether to calculate in float16 where that is safe; takes effect on CUDA only.
+        verbose: Whether to show a progress bar.
+        accumulate_on_cpu: Whether embeddings are given on the CPU; otherwise on the model's device.
+        cache_path: The file; each pair of a model and a data set needs one of its own.
+
+    Raises:
+        InvalidInputError: as `inference`.
+        OSError: the file cannot be written.
+
+    Warns:
+        UserWarning: the file holds embeddings of something else; the message says what differs.
+
+    """
+    path, bare_model = Path(cache_path), _unwrap(model)
+    device = get_device(bare_model)
+    precision = "float16" if use_fp16 and device.startswith("cuda") else "model's"
+    fingerprints = {**calc_fingerprints(bare_model, dataset), "precision": precision}
+    embeddings = read_embeddings(path, fingerprints)
+    if embeddings is not None:
+        return embeddings if accumulate_on_cpu else embeddings.to(device)
+    embeddings = inference(model, dataset, batch_size, num_workers, verbose, use_fp16, accumulate_on_cpu)
+    write_embeddings(path, embeddings, fingerprints)
+    return embeddings
 
 
 def pairwise_inference(

@@ -1,15 +1,13 @@
 """From the `weights` argument of an extractor to a filled network: find the file, read it safely, load it strictly."""
 
-import pickle
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from oml.errors import InvalidInputError, check, show_some, unknown_name_message
+from oml.models.building import build_network, take_tensors
+from oml.models.checkpoint_files import read_file
 from oml.models.utils import remove_criterion_in_state_dict, remove_prefix_from_state_dict
 from oml.utils.io import download_checkpoint_one_of
 
@@ -63,13 +61,13 @@ def read_state_dict(path: Path) -> TStateDict:
     Read names and tensors from a checkpoint, on CPU, without running any code that the file may carry.
 
     Understood: a state dict saved by `torch.save`; a training checkpoint that holds one under `"state_dict"`
-    (Lightning) or `"model"`; a `.safetensors` file. Tensors are mapped from the file, not copied, where possible.
+    (Lightning) or `"model"`; a `.safetensors` file; a TorchScript archive if it is one of the zoo's by its hash.
 
     Raises:
         InvalidInputError: the file is cut off, is of another format, needs code to be run, or holds no state dict.
 
     """
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    content = read_file(path)
     for entry in _STATE_DICT_ENTRIES:
         if isinstance(content, Mapping) and isinstance(content.get(entry), Mapping):
             content = content[entry]
@@ -129,7 +127,7 @@ def fill(
     constructors: Mapping[str, Callable[[], nn.Module]] | None = None,
 ) -> None:
     """
-    Copy the weights into the network, in place, if all names and shapes are the same.
+    Make the weights the network's own, in its dtypes, if all names and shapes are the same.
 
     Args:
         network: What to fill.
@@ -145,8 +143,7 @@ def fill(
     if difference:
         suggestion = f" {_suggest_arch(state_dict, constructors)}" if constructors else ""
         raise InvalidInputError(f"The checkpoint {path} does not fit the model. {difference}{suggestion}")
-    # Not strict only because of the optional counters: everything else was compared above.
-    network.load_state_dict(state_dict, strict=False)
+    take_tensors(network, state_dict)
 
 
 def describe_difference(state_dict: Mapping[str, Tensor], network: nn.Module) -> str:
@@ -173,44 +170,7 @@ def describe_difference(state_dict: Mapping[str, Tensor], network: nn.Module) ->
 def _suggest_arch(state_dict: TStateDict, constructors: Mapping[str, Callable[[], nn.Module]]) -> str:
     fitting = []
     for arch, constructor in constructors.items():
-        with torch.device("meta"):  # shapes without memory
-            network = constructor()
+        network = build_network(constructor, is_filled_later=True)  # only names and shapes matter
         if not describe_difference(state_dict, network):
             fitting.append(repr(arch))
     return f"It fits arch={' or '.join(fitting)}." if fitting else "It fits no known architecture of this extractor."
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise InvalidInputError(
-            f"{path} is not a whole safetensors file: {error}. Fetch or save it again; compare its size and hash."
-        ) from error
-
-
-def _read_torch(path: Path) -> Any:
-    try:
-        # Only archives (PyTorch >= 1.6) can be mapped; older files are one pickle.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
-        if any(word in str(error) for word in ("GLOBAL", "REDUCE", "reduce", "Unsupported class")):
-            raise InvalidInputError(
-                f"{path} holds Python objects beside tensors. Reading them may run code from the file, so it was "
-                f"refused. If you trust the file, read it with torch.load(path, weights_only=False) in a separate "
-                f"process and save only its state_dict."
-            ) from error
-        raise InvalidInputError(_not_a_checkpoint(path)) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        # What PyTorch's readers raise for bytes that are no checkpoint depends on where they stop making sense.
-        raise InvalidInputError(_not_a_checkpoint(path)) from error
-
-
-def _not_a_checkpoint(path: Path) -> str:
-    return (
-        f"{path} ({path.stat().st_size} bytes) is not a whole PyTorch checkpoint: it is cut off or of another format. "
-        f"Fetch or save it again; compare its size and hash with those of the source."
-    )

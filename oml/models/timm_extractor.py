@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from oml.errors import InvalidInputError, check, unknown_name_message
 from oml.functional.distances import normalise
 from oml.interfaces.models import IExtractor
+from oml.models.building import build_network
 from oml.models.checkpoints import TStateDict, describe_difference, fill, find_weights, load_weights
 from oml.models.inputs import check_images
 
@@ -48,7 +50,6 @@ class TimmExtractor(IExtractor):
 
     """
 
-    model: Any  # a model of timm
     pretrained_models: ClassVar[dict[str, Any]] = {}
 
     def __init__(
@@ -73,7 +74,8 @@ class TimmExtractor(IExtractor):
         self.normalise_features = normalise_features
         self.timm_kwargs = kwargs
         pooled = {} if pooling is None else {"global_pool": pooling}
-        self.model = _create_model(name, pretrained=use_timm, **pooled, **kwargs)
+        make = partial(_create_model, name, pretrained=use_timm, **pooled, **kwargs)
+        self.model: Any = build_network(make, is_filled_later=path is not None)  # a model of timm
         n_features = int(self.model.head_hidden_size)
         self.projection = nn.Linear(n_features, projection) if projection else nn.Identity()
         self._feat_dim = projection or n_features

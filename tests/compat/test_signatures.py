@@ -13,7 +13,6 @@ from tests.compat.documented import Documented, parse_call, read_documented
 TO_COME = {
     "oml.datasets.audios",
     "oml.ddp.patching",
-    "oml.inference.abstract.inference_cached",
     "oml.interfaces.loggers",
     "oml.lightning",
     "oml.registry.loggers",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from oml.errors import check, unknown_name_message
 from oml.functional.distances import normalise
 from oml.interfaces.models import IExtractor
+from oml.models.building import build_network
 from oml.models.checkpoints import TStateDict, find_weights, load_weights, read_state_dict
 from oml.models.inputs import check_images
 from oml.models.resnet.pooling import GEM
@@ -105,7 +106,7 @@ class ResnetExtractor(IExtractor):
         self.gem_p = gem_p
         self.remove_fc = remove_fc
         self.normalise_features = normalise_features
-        self.model = self._build(arch)
+        self.model = build_network(partial(self._build, arch), is_filled_later=path is not None)
         if path is not None:
             options = {name: partial(self._build, name) for name in self.constructors}
             load_weights(self.model, path, "layer4.", self._drop_fc if remove_fc else None, options, take_query_encoder)

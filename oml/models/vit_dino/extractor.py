@@ -13,6 +13,7 @@ from oml.const import MEAN, STD
 from oml.errors import check, unknown_name_message
 from oml.functional.distances import normalise
 from oml.interfaces.models import IExtractor
+from oml.models.building import build_network
 from oml.models.checkpoints import find_weights, load_weights
 from oml.models.zoo import get_pretrained_models
 
@@ -113,7 +114,7 @@ class ViTExtractor(IExtractor):
         self.arch = arch
         self.normalise_features = normalise_features
         self.mscale = use_multi_scale
-        self.model = self.constructors[arch]()
+        self.model = build_network(self.constructors[arch], is_filled_later=path is not None)
         if path is not None:
             from oml.models.vit_dino.network import published_to_timm
 
