@@ -16,6 +16,7 @@ COMMANDS = {
     "predict": "write the embeddings of the files of a folder, or of a table",
     "search": "show what of a table is nearest to given files",
     "validate": "measure a bundle on a table, with confidence intervals",
+    "zoo": "list the published checkpoints, or download one",
     "demo": "train on letters of five scripts, validate on unseen ones, draw what is found",
 }
 

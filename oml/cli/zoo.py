@@ -2,13 +2,27 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from oml.models.zoo import Checkpoint
+
+_INTRODUCTION = """# The zoo
+
+<!-- written by `oml zoo --markdown > docs/zoo.md`: change oml/models/zoo.py instead -->
+
+`weights=KEY` of an extractor downloads a checkpoint once into the cache folder, checks its hash and loads it;
+`from_pretrained(KEY)` sets the arguments that belong to it, too, and `get_transforms_for_pretrained(KEY)` gives its
+preprocessing. `oml zoo` prints this list, `oml zoo --json` all that is known, and `oml zoo download KEY --to FOLDER`
+fetches a file for a machine without network: put it into the cache folder there (an error says where), or give its
+path as `weights=`. Sources are tried in their order.
+
+Hashes are the beginnings of MD5, or of SHA-256 where it says so. A licence is the one that the authors state; where
+none is given, ask them. Results are the authors' own, in percent. Models of timm have their own list:
+`TimmExtractor`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,21 +84,19 @@ def describe_in_markdown(checkpoints: Sequence["Checkpoint"]) -> str:
     """Give the page on the zoo: a table for each extractor."""
     parts = [_INTRODUCTION]
     for extractor in dict.fromkeys(one.extractor for one in checkpoints):
-        parts.append(f"## {extractor}\n\n| key | arguments | preprocessing | hash | sources | licence | published results |")
-        parts[-1] += "\n|---|---|---|---|---|---|---|"
-        for one in checkpoints:
-            if one.extractor == extractor:
-                parts[-1] += "\n| " + " | ".join(_list_cells(one)) + " |"
+        rows = [("key", "arguments", "preprocessing", "hash", "sources", "licence", "results"), ("---",) * 7]
+        rows += [_list_cells(one) for one in checkpoints if one.extractor == extractor]
+        parts.append(f"## {extractor}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows))
     return "\n\n".join(parts) + "\n"
 
 
-def _list_cells(one: "Checkpoint") -> list[str]:
-    arguments = ", ".join(f"{name}={value!r}" for name, value in one.init_args.items())
-    transform = "-" if one.transform is None else f"`{one.transform[0]}({_show(one.transform[1])})`"
-    sources = ", ".join(f"[{n}]({source})" if "://" in source else f"Google Drive `{source}`" for n, source in enumerate(one.sources, 1))
-    metrics = ", ".join(f"{name} {value:g}" for name, value in one.metrics.items())
-    return [f"`{one.key}`", f"`{arguments}`", transform, f"`{one.hash}`", sources, one.licence or "", metrics]
+def _list_cells(one: "Checkpoint") -> tuple[str, ...]:
+    transform = "" if one.transform is None else f"`{one.transform[0]}({_show(one.transform[1])})`"
+    sources = [f"[{i}]({s})" if "://" in s else f"Google Drive `{s}`" for i, s in enumerate(one.sources, start=1)]
+    results = ", ".join(f"{name} {value:.1f}" for name, value in one.metrics.items())
+    arguments = f"`{_show(one.init_args)}`"
+    return f"`{one.key}`", arguments, transform, f"`{one.hash}`", ", ".join(sources), one.licence or "", results
 
 
-def _show(arguments: dict[str, object]) -> str:
+def _show(arguments: Mapping[str, object]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
