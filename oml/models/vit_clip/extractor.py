@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from oml.errors import unknown_name_message
 from oml.functional.distances import normalise
 from oml.interfaces.models import IExtractor
+from oml.models.building import build_network
 from oml.models.checkpoints import TStateDict, find_weights, load_weights
 from oml.models.utils import filter_state_dict
 from oml.models.zoo import get_pretrained_models
@@ -89,7 +90,7 @@ class ViTCLIPExtractor(IExtractor):
         path = None if weights is None else find_weights(weights, owner=type(self))
         self.arch = arch
         self.normalise_features = normalise_features
-        self.model = self.constructors[arch]()
+        self.model = build_network(self.constructors[arch], is_filled_later=path is not None)
         if path is not None:
             from oml.models.vit_clip.network import published_to_timm
 

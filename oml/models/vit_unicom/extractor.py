@@ -1,6 +1,7 @@
 """Extractors on the vision transformers of UNICOM."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from oml.errors import check, unknown_name_message
 from oml.functional.distances import normalise
 from oml.interfaces.models import IExtractor
+from oml.models.building import build_network
 from oml.models.checkpoints import find_weights, load_weights
 from oml.models.zoo import get_pretrained_models
 
@@ -94,7 +96,8 @@ class ViTUnicomExtractor(IExtractor):
         self.arch = arch
         self.normalise_features = normalise_features
         self.use_gradient_ckpt = use_gradient_ckpt
-        self.model = self.constructors[arch](using_checkpoint=use_gradient_ckpt)
+        make = partial(self.constructors[arch], using_checkpoint=use_gradient_ckpt)
+        self.model = build_network(make, is_filled_later=path is not None)
         if path is not None:
             load_weights(self.model, path, "blocks.", constructors=self.constructors)
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from oml.errors import check, unknown_name_message
 from oml.functional.distances import normalise
 from oml.interfaces.models import IExtractor
+from oml.models.building import build_network
 from oml.models.checkpoints import find_weights, load_weights
 from oml.models.zoo import get_pretrained_models
 
@@ -62,7 +63,7 @@ class ECAPATDNNExtractor(IExtractor):
         path = None if weights is None else find_weights(weights, owner=type(self))
         self.arch = arch
         self.normalise_features = normalise_features
-        self.model = self.constructors[arch]()
+        self.model = build_network(self.constructors[arch], is_filled_later=path is not None)
         if path is not None:
             load_weights(self.model, path, "layer1.conv1.bias", constructors=self.constructors)
 
