@@ -84,7 +84,10 @@ def describe_in_markdown(checkpoints: Sequence["Checkpoint"]) -> str:
     """Give the page on the zoo: a table for each extractor."""
     parts = [_INTRODUCTION]
     for extractor in dict.fromkeys(one.extractor for one in checkpoints):
-        rows = [("key", "arguments", "preprocessing", "hash", "sources", "licence", "results"), ("---",) * 7]
+        rows: list[tuple[str, ...]] = [
+            ("key", "arguments", "preprocessing", "hash", "sources", "licence", "results"),
+            ("---",) * 7,
+        ]
         rows += [_list_cells(one) for one in checkpoints if one.extractor == extractor]
         parts.append(f"## {extractor}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows))
     return "\n\n".join(parts) + "\n"

@@ -72,7 +72,7 @@ def _walk(value: Any, seen: TSeen) -> Iterator[bytes]:
         yield repr(value).encode()
     elif isinstance(value, Tensor):
         yield f"{value.dtype} {tuple(value.shape)}".encode()
-        yield value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data
+        yield value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
     elif isinstance(value, np.ndarray) and value.dtype != object:
         yield f"{value.dtype.str} {value.shape}".encode()
         yield np.ascontiguousarray(value).tobytes()
@@ -103,7 +103,7 @@ def _walk_parts(value: Any, seen: TSeen) -> Iterator[bytes]:
         yield from _walk(value.to_numpy(dtype=object), seen)
     elif inspect.isroutine(value):
         yield f"{value.__module__} {value.__qualname__}".encode()
-        function = getattr(value, "__func__", value)
+        function: Any = getattr(value, "__func__", value)
         if hasattr(function, "__code__"):
             yield function.__code__.co_code
             yield from _walk([c for c in function.__code__.co_consts if not inspect.iscode(c)], seen)

@@ -50,6 +50,7 @@ class TimmExtractor(IExtractor):
 
     """
 
+    model: Any  # a model of timm
     pretrained_models: ClassVar[dict[str, Any]] = {}
 
     def __init__(
@@ -75,7 +76,7 @@ class TimmExtractor(IExtractor):
         self.timm_kwargs = kwargs
         pooled = {} if pooling is None else {"global_pool": pooling}
         make = partial(_create_model, name, pretrained=use_timm, **pooled, **kwargs)
-        self.model: Any = build_network(make, is_filled_later=path is not None)  # a model of timm
+        self.model = build_network(make, is_filled_later=path is not None)
         n_features = int(self.model.head_hidden_size)
         self.projection = nn.Linear(n_features, projection) if projection else nn.Identity()
         self._feat_dim = projection or n_features
