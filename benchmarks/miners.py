@@ -3,9 +3,9 @@ Triplet steps with each miner, forward and backward on given features, and the s
 
 Each miner stands beside its counterpart of pytorch-metric-learning, if it has one: the same margin, L2 distances and
 mean over all triplets found; the losses must agree where both find the same triplets. Times are the best of rounds in
-which the sides take turns, on one thread, so that others on the machine do not decide; a side that takes more than a
-second is run once. Banks are full, of 10 batches of the same size; mining with them is compared with the distances to
-the batch and to the bank, mining in the batch with those to the batch.
+which the sides take turns, on two threads; a side that takes more than a second is run once. Banks are full, of 10
+batches of the same size; mining with them is compared with the distances to the batch and to the bank, mining in the
+batch with those to the batch.
 
     python benchmarks/miners.py
 """
@@ -168,7 +168,7 @@ def summarise(times: dict[str, float]) -> dict[str, dict[str, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     results: dict[str, Any] = {"load_average_at_start": os.getloadavg()[0]}
