@@ -1,5 +1,6 @@
 """What models around an extractor share: it can be frozen, and a checkpoint holds both."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from oml.interfaces.models import IExtractor, IFreezable
-from oml.models.checkpoints import find_weights, load_weights
+from oml.models.checkpoints import TStateDict, find_weights, load_weights
 
 
 class WithBackbone(nn.Module, IFreezable):
@@ -46,10 +47,22 @@ class WithBackbone(nn.Module, IFreezable):
         """
         Fill the whole model from a checkpoint of it, whose names may have any prefix; None leaves it as it is.
 
+        The network inside of the extractor may have its published names, as in checkpoints of Open Metric Learning.
+
         Raises:
             FileNotFoundError: there is no such checkpoint.
             InvalidInputError: it does not fit the model.
 
         """
         if weights is not None:
-            load_weights(self, find_weights(weights, owner=type(self)), trial_key="extractor.")
+            load_weights(self, find_weights(weights, owner=type(self)), "extractor.", self._rename_networks)
+
+    def _rename_networks(self, state_dict: TStateDict) -> TStateDict:
+        for name, module in self.named_modules():
+            rename = getattr(sys.modules[type(module).__module__], "published_to_timm", None)
+            if rename is not None:
+                start = f"{name}."
+                names = [n for n in state_dict if n.startswith(start)]
+                renamed = rename({n[len(start) :]: state_dict.pop(n) for n in names})
+                state_dict |= {start + n: tensor for n, tensor in renamed.items()}
+        return state_dict

@@ -107,7 +107,7 @@ def pool_tokens(states: Tensor, mask: Tensor, pooling: str) -> Tensor:
         pooled = torch.einsum("bl,bld->bd", weights.to(states.dtype), states)
     else:
         last = (is_token * torch.arange(mask.shape[1], device=mask.device)).amax(dim=1)
-        pooled = states[torch.arange(len(states), device=states.device), last]
+        pooled = states.gather(1, last[:, None, None].expand(-1, -1, states.shape[2]))[:, 0]
     return pooled.masked_fill(~is_token.any(dim=1, keepdim=True), 0)
 
 

@@ -1,4 +1,5 @@
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ from torch import nn
 
 from oml.errors import InvalidInputError
 from oml.models import ConvExtractor, ExtractorWithMLP, ViTExtractor
+from oml.models.vit_dino.network import DinoVisionTransformer
 from oml.models.zoo import get_checkpoint
 
 KEY = "vits16_224_mlp_384_inshop"
@@ -57,6 +59,23 @@ def test_reload_gives_identical_outputs(backbone, images, prefix, tmp_path):
     torch.save({"state_dict": {**state, "criterion.weight": torch.zeros(1)}}, tmp_path / "own.ckpt")
     other = ConvExtractor(im_size=16, channels=(4, 8), feat_dim=6, normalise_features=False)
     loaded = ExtractorWithMLP(other, [8, 5], weights=tmp_path / "own.ckpt").eval()
+    assert torch.equal(loaded(images), extractor(images))
+
+
+def test_published_names_of_the_network_inside(monkeypatch, tmp_path):
+    small = {"patch_size": 14, "embed_dim": 8, "depth": 1, "num_heads": 1, "init_values": 1.0, "reg_tokens": 4}
+    make = partial(
+        DinoVisionTransformer, floor_sizes=False, position_offset=0.0, img_size=28, no_embed_class=True, **small
+    )
+    monkeypatch.setitem(ViTExtractor.constructors, "small", make)
+    extractor = ExtractorWithMLP(ViTExtractor(None, "small"), [5]).eval()
+    state, network = dict(extractor.state_dict()), "extractor.model."
+    state[f"{network}register_tokens"] = state.pop(f"{network}reg_token")
+    state[f"{network}pos_embed"] = torch.cat([torch.zeros(1, 1, 8), state[f"{network}pos_embed"]], dim=1)
+    state[f"{network}mask_token"] = torch.zeros(1, 8)
+    torch.save({"state_dict": {f"model.{name}": value for name, value in state.items()}}, tmp_path / "published.ckpt")
+    loaded = ExtractorWithMLP(ViTExtractor(None, "small"), [5], weights=tmp_path / "published.ckpt").eval()
+    images = torch.randn(2, 3, 28, 28)
     assert torch.equal(loaded(images), extractor(images))
 
 

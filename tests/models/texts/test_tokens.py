@@ -77,3 +77,24 @@ def test_means_of_half_precision_do_not_overflow():
     states = torch.full((1, 100, 2), 3e4, dtype=torch.float16)
     pooled = pool_tokens(states, torch.ones(1, 100), "mean")
     torch.testing.assert_close(pooled.float(), torch.full((1, 2), 3e4), rtol=2e-3, atol=0)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_export_keeps_sizes_free(pooling, generator):
+    class Pool(torch.nn.Module):
+        def forward(self, batch, states):
+            tokens = read_tokens(batch, "it")
+            return pool_tokens(states + tokens.ids[..., None], tokens.mask, pooling)
+
+    def make(n_texts, length):
+        mask = (torch.rand(n_texts, length, generator=generator) > 0.3).long()
+        mask[:, -1] = 1  # nothing would be cut off
+        mask[:, 0] = 1
+        ids = torch.arange(n_texts * length).view(n_texts, length)
+        return {"input_ids": ids, "attention_mask": mask}, torch.randn(n_texts, length, 3, generator=generator)
+
+    sizes = {0: torch.export.Dim("B"), 1: torch.export.Dim("L")}
+    dynamic = ({"input_ids": sizes, "attention_mask": sizes}, sizes)
+    exported = torch.export.export(Pool(), make(3, 5), dynamic_shapes=dynamic).module()
+    other = make(4, 7)
+    assert torch.equal(exported(*other), Pool()(*other))
