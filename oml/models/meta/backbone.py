@@ -59,7 +59,7 @@ class WithBackbone(nn.Module, IFreezable):
 
     def _rename_networks(self, state_dict: TStateDict) -> TStateDict:
         for name, module in self.named_modules():
-            rename = getattr(sys.modules[type(module).__module__], "published_to_timm", None)
+            rename = getattr(sys.modules.get(type(module).__module__), "published_to_timm", None)
             if rename is not None:
                 start = f"{name}."
                 names = [n for n in state_dict if n.startswith(start)]
