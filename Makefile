@@ -1,4 +1,4 @@
-# Everything runs in .venv, which the first target makes. Needs Python >= 3.10, make and git; nothing else.
+# Everything runs in .venv, which the first target makes. Needs Python >= 3.10, make and git; espeak-ng for one data set.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -11,7 +11,14 @@ JOBS ?= 2
 help:  ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: $(STAMP)  ## make .venv with everything that is needed
+setup: $(STAMP) espeak  ## make .venv with everything that is needed
+
+.PHONY: espeak
+espeak:
+	@if command -v espeak-ng > /dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && apt-get update -qq \
+		&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends espeak-ng > /dev/null; then exit 0; fi; \
+	echo "The data set of speakers, and its tests, need espeak-ng: apt-get install espeak-ng, or brew install espeak-ng. All else works."
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, this is " + sys.version.split()[0] + ": make setup PYTHON=python3.11")'

@@ -67,6 +67,7 @@ MOCK_AUDIO_DATASET_URL_GDRIVE: str | None = None
 MOCK_AUDIO_DATASET_MD5 = "45629afad9ff28f9148f3ea60f659d18"
 GLYPHS_DATASET_PATH = CACHE_PATH / "glyphs_dataset"
 NAMES_DATASET_PATH = CACHE_PATH / "names_dataset"
+SPEAKERS_DATASET_PATH = CACHE_PATH / "speakers_dataset"
 
 RED: TColor = (255, 0, 0)
 GREEN: TColor = (0, 255, 0)

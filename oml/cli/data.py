@@ -11,7 +11,9 @@ from oml.errors import InvalidInputError, unknown_name_message
 DATASETS = {
     "glyphs": "oml.utils.glyphs.get_glyphs_dataset",
     "names": "oml.utils.names.get_names_dataset",
+    "mock-audios": "oml.utils.download_mock_dataset.get_mock_audios_dataset",
     "mock-images": "oml.utils.download_mock_dataset.get_mock_images_dataset",
+    "speakers": "oml.utils.speakers.get_speakers_dataset",
 }
 
 

@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING
 from oml.lazy import load_when_asked
 
 if TYPE_CHECKING:
+    from oml.datasets.audios import AudioBaseDataset as AudioBaseDataset
+    from oml.datasets.audios import AudioLabeledDataset as AudioLabeledDataset
+    from oml.datasets.audios import AudioQueryGalleryDataset as AudioQueryGalleryDataset
+    from oml.datasets.audios import AudioQueryGalleryLabeledDataset as AudioQueryGalleryLabeledDataset
     from oml.datasets.images import ImageBaseDataset as ImageBaseDataset
     from oml.datasets.images import ImageLabeledDataset as ImageLabeledDataset
     from oml.datasets.images import ImageQueryGalleryDataset as ImageQueryGalleryDataset
@@ -19,6 +23,12 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = load_when_asked(
     __name__,
     {
+        "oml.datasets.audios": [
+            "AudioBaseDataset",
+            "AudioLabeledDataset",
+            "AudioQueryGalleryDataset",
+            "AudioQueryGalleryLabeledDataset",
+        ],
         "oml.datasets.images": [
             "ImageBaseDataset",
             "ImageLabeledDataset",

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oml.const import BBOXES_COLUMNS, LABELS_COLUMN, X1_COLUMN, X2_COLUMN, Y1_COLUMN, Y2_COLUMN, TBBoxes
+from oml.const import (
+    BBOXES_COLUMNS,
+    LABELS_COLUMN,
+    START_TIME_COLUMN,
+    X1_COLUMN,
+    X2_COLUMN,
+    Y1_COLUMN,
+    Y2_COLUMN,
+    TBBoxes,
+)
 from oml.errors import MAX_SHOWN, InvalidInputError, check, show_some
 
 if TYPE_CHECKING:
@@ -158,6 +167,50 @@ def check_bboxes(bboxes: TBBoxes | np.ndarray) -> np.ndarray:
     _check_boxes(is_box & ((left >= right) | (top >= bottom)), rows, "must have left < right and top < bottom")
     _check_boxes(is_box & ((left < 0) | (top < 0)), rows, "must not begin outside the picture")
     return np.where(is_box[:, None], values, NO_BOX).astype(np.int32)
+
+
+def read_start_times(df: pd.DataFrame) -> np.ndarray | None:
+    """
+    Give the start times (N,) in seconds, 0 for empty cells; None if the table has no such column.
+
+    Raises:
+        InvalidInputError: the column is not of a float dtype, or a value is negative or infinite.
+
+    """
+    from pandas.api.types import is_float_dtype
+
+    if START_TIME_COLUMN not in df.columns:
+        return None
+    column = df[START_TIME_COLUMN]
+    check(
+        is_float_dtype(column.dtype),
+        f"Column {START_TIME_COLUMN!r} must be seconds of a float dtype, its dtype is {column.dtype}. "
+        f"Numbers become such by `df['{START_TIME_COLUMN}'].astype(float)`.",
+    )
+    return check_start_times(column.to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def check_start_times(start_times: Sequence[float] | np.ndarray) -> np.ndarray:
+    """
+    Give start times (N,) in seconds as a new array of float64, with 0 for NaN.
+
+    Raises:
+        InvalidInputError: a value is negative or infinite, or not a number; the message names the rows.
+
+    """
+    try:
+        values = np.array(start_times, dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise InvalidInputError(f"Start times must be numbers of seconds: {error}.") from error
+    values[np.isnan(values)] = 0.0
+    rows = np.flatnonzero((values < 0) | np.isinf(values))
+    shown = [f"{values[row]} in row {row}" for row in rows[:MAX_SHOWN]]
+    check(
+        len(rows) == 0,
+        f"Start times must be seconds from 0 on, {len(rows)} rows break this; the first: {', '.join(shown)}. "
+        "Leave the cell empty to begin at the beginning.",
+    )
+    return values
 
 
 def _check_rows(is_bad: np.ndarray, column: pd.Series, problem: str, cure: str) -> None:

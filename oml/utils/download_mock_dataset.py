@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from oml.const import MOCK_DATASET_DEFAULT_CSV, MOCK_DATASET_PATH
+from oml.const import MOCK_AUDIO_DATASET_PATH, MOCK_DATASET_DEFAULT_CSV, MOCK_DATASET_PATH
 from oml.utils.generated_datasets import get_generated_dataset
+from oml.utils.mock_audios import MOCK_AUDIOS
 from oml.utils.mock_images import MOCK_IMAGES
 from oml.utils.mock_texts import make_mock_texts
 
@@ -57,6 +58,36 @@ def download_mock_dataset(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give the same as `get_mock_images_dataset`: the older name, with another order of arguments."""
     return get_mock_images_dataset(dataset_root, df_name, check_md5, global_paths)
+
+
+def get_mock_audios_dataset(
+    dataset_root: Path | str = MOCK_AUDIO_DATASET_PATH,
+    df_name: str = MOCK_DATASET_DEFAULT_CSV,
+    check_md5: bool = True,
+    global_paths: bool = False,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """
+    Give the tables (train, validation) of 40 sounds of made-up voices, which are computed first if they are not there.
+
+    Label: the voice, four for training and four others, unseen, for validation; each sings vowels in five sounds of 2
+    to 5 seconds (wav, 16 kHz, one channel), named as `voices/voice0_1.wav`. At validation some sounds are queries, some
+    are galleries and most are both. The index of both tables starts from 0, and the flags of the validation table are
+    of the dtype bool.
+
+    Args:
+        dataset_root: The folder of the data set; by default in the cache folder.
+        df_name: `df.csv`, or `df_with_start_times.csv`, which adds where to begin, in seconds; some cells are empty.
+        check_md5: Whether to check all files by their hashes, and to compute the set again if one is damaged. If a file
+            is missing, that is done anyway.
+        global_paths: Whether to put `dataset_root` before the paths of the tables.
+
+    Raises:
+        ValueError: there is no such table.
+        OSError: the folder cannot be written.
+        FileExistsError: the folder holds other files with the names of the data set's files.
+
+    """
+    return get_generated_dataset(MOCK_AUDIOS, dataset_root, df_name, check_md5, global_paths)
 
 
 def get_mock_texts_dataset() -> tuple[pd.DataFrame, pd.DataFrame]:

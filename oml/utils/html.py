@@ -56,9 +56,9 @@ def visualize_image_as_html(picture: np.ndarray, title: str = "") -> str:
     return make_html_block(title, f'<img alt="{escape(title)}" src="{encode_as_url(picture)}">')
 
 
-def encode_as_url(picture: np.ndarray) -> str:
+def encode_as_url(picture: np.ndarray, image_format: str = "jpeg") -> str:
     """
-    Give the picture (H, W, 3), uint8, RGB, as a URL that holds its content: a JPEG of at most 384 x 384 pixels.
+    Give the picture (H, W, 3), uint8, RGB, as a URL that holds its content: at most 384 x 384 pixels, JPEG or PNG.
 
     Example:
         >>> encode_as_url(np.zeros((4, 4, 3), dtype=np.uint8))[:27]
@@ -70,8 +70,8 @@ def encode_as_url(picture: np.ndarray) -> str:
     image = Image.fromarray(picture)
     image.thumbnail((MAX_SIDE, MAX_SIDE))
     buffer = BytesIO()
-    image.save(buffer, "jpeg", quality=JPEG_QUALITY, subsampling=0)  # colours of frames are kept apart from the picture
-    return f"data:image/jpeg;base64,{b64encode(buffer.getvalue()).decode()}"
+    image.save(buffer, image_format, quality=JPEG_QUALITY, subsampling=0)  # keeps colours of frames apart from the rest
+    return f"data:image/{image_format};base64,{b64encode(buffer.getvalue()).decode()}"
 
 
 def html_blocks_to_grid(blocks: Sequence[Sequence[str]]) -> str:

@@ -5,14 +5,20 @@ from io import BytesIO
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
 from oml.const import BLACK, BLUE, GRAY, GREEN, RED
-from oml.datasets import ImageQueryGalleryLabeledDataset, TextQueryGalleryLabeledDataset
+from oml.datasets import (
+    AudioQueryGalleryLabeledDataset,
+    ImageQueryGalleryLabeledDataset,
+    TextQueryGalleryLabeledDataset,
+)
 from oml.errors import InvalidInputError
 from oml.retrieval import RetrievalResults
+from oml.utils.mock_audios import write_wav
 from tests.retrieval.datasets import Items, LabelledSplit, PicturedLabelled, PicturedSplit
 
 
@@ -169,3 +175,26 @@ def test_bad_queries(rr, dataset):
         rr.visualize([0], dataset, n_gt_to_show=-1)
     with pytest.raises(InvalidInputError, match="`query_ids` must name at least one query, got none"):
         rr.visualize([], dataset)
+
+
+def test_sounds_as_figure_and_page(tmp_path):
+    for i in range(4):
+        write_wav(tmp_path / f"{i}.wav", np.sin(np.arange(4000) * 0.1 * (i + 1)), sample_rate=8000)
+    df = pd.DataFrame(
+        {"path": [f"{i}.wav" for i in range(4)], "label": [0, 0, 1, 1], "is_query": True, "is_gallery": True}
+    )
+    dataset = AudioQueryGalleryLabeledDataset(df, tmp_path, sample_rate=8000, max_num_seconds=0.5)
+    rr = RetrievalResults.from_embeddings(torch.tensor([[0.0], [1.0], [3.0], [9.0]]), dataset)
+    assert get_titles(rr.visualize([0], dataset, n_galleries_to_show=2)) == [
+        "Query 0",
+        "1 - 1.000",
+        "2 - 3.000",
+        "GT 1",
+    ]
+    page = rr.visualize_as_html([0, 2], dataset, n_galleries_to_show=2, n_gt_to_show=0)
+    players = re.findall(r'src="data:audio/flac;base64,([^"]+)"', page)
+    assert len(players) == len(re.findall("data:image/png;base64,", page)) == 6
+    samples, rate = soundfile.read(BytesIO(b64decode(players[0])))
+    assert rate == 8000
+    np.testing.assert_allclose(samples, dataset[0]["input_tensors"][0], atol=1e-4)
+    assert "1 - 1.000" in page
