@@ -25,6 +25,7 @@ class _ModelsRegistry(Registry):
 EXTRACTORS_REGISTRY = _ModelsRegistry(
     "extractor",
     {
+        "char": f"{_M}:CharExtractor",
         "conv": f"{_M}:ConvExtractor",
         "ecapa_tdnn": f"{_M}:ECAPATDNNExtractor",
         "extractor_with_mlp": f"{_M}:ExtractorWithMLP",
