@@ -9,6 +9,8 @@ from importlib import import_module
 import oml
 
 COMMANDS = {
+    "check": "find everything that is wrong or suspect in a table of items and in their files",
+    "convert": "write the table of a published data set (CUB, CARS196, SOP, InShop) beside its files",
     "data": "write one of the data sets that come with the product into a folder",
     "export": "write a bundle as an ONNX or torch.export file, if it passes the comparison with the extractor",
     "predict": "write the embeddings of the files of a folder, or of a table",

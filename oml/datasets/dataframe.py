@@ -120,6 +120,8 @@ class _TableDataset(IBaseDataset):
 
     def _complete(self, base_item: Mapping[str, Any], position: int) -> dict[str, Any]:
         values = dict(base_item)
+        if not self.extra_data:
+            return values
         inherited = getattr(self.dataset, "extra_data", None) or {}
         own = {key: record for key, record in self.extra_data.items() if key not in inherited}
         add_extra_data(values, position, own)

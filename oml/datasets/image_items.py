@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,11 @@ from oml.datasets.table import check_bboxes
 from oml.errors import InvalidInputError, check
 from oml.interfaces.datasets import IBaseDataset, IHTMLVisualizableDataset, IVisualizableDataset
 from oml.transforms.images.albumentations import get_normalisation_albu
+from oml.transforms.images.first_resize import find_first_resize
 from oml.transforms.images.utils import TTransforms, get_im_reader_for_transforms, is_called_by_keyword
 from oml.utils.html import visualize_image_as_html
 from oml.utils.images.images import TImage, TImReader, clip_bbox, draw_bbox
+from oml.utils.images.reduced import imread_reduced
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +44,9 @@ class ImageBaseDataset(IBaseDataset, IVisualizableDataset, IHTMLVisualizableData
         extra_data: Values to put into the items: sequences of the dataset's length.
         transform: Any callable that takes a PIL image (torchvision's transforms of both versions), or is called as
             `transform(image=array)["image"]` (pipelines of albumentations). None only normalises the picture.
-        f_imread: The reader of a file: gives a PIL image or an RGB array. None takes what fits the transform.
+        f_imread: The reader of a file: gives a PIL image or an RGB array. None takes what fits the transform; where
+            that begins with a resize to a sixth of a JPEG's size or less, only a fraction of its pixels is decoded.
+            Give `oml.utils.images.images.imread_pillow` to decode all of them.
         cache_size: How many files' contents (not decoded) are kept in memory; the reader gets bytes then.
         input_tensors_key: The key of the transformed image in items.
         index_key: The key of the position in items.
@@ -74,6 +78,7 @@ class ImageBaseDataset(IBaseDataset, IVisualizableDataset, IHTMLVisualizableData
         self._root = os.fspath(dataset_root) if dataset_root is not None else ""
         self.transform = get_normalisation_albu() if transform is None else transform
         self.f_imread = get_im_reader_for_transforms(self.transform) if f_imread is None else f_imread
+        self._get_size = find_first_resize(self.transform) if f_imread is None else None
         self._is_called_by_keyword = is_called_by_keyword(self.transform)
         self.input_tensors_key = input_tensors_key
         self.index_key = index_key
@@ -94,13 +99,14 @@ class ImageBaseDataset(IBaseDataset, IVisualizableDataset, IHTMLVisualizableData
 
         """
         position = check_position(item, len(self))
-        image = self._crop(self._read_image(position), position)
+        image = self._read_part(position)
         if self._is_called_by_keyword:
             tensor = self.transform(image=np.asarray(image))["image"]
         else:
             tensor = self.transform(image)
         values = {self.input_tensors_key: tensor, self.index_key: position}
-        add_extra_data(values, position, self.extra_data)
+        if self.extra_data:
+            add_extra_data(values, position, self.extra_data)
         return values
 
     def get_path(self, item: int) -> Path:
@@ -127,10 +133,22 @@ class ImageBaseDataset(IBaseDataset, IVisualizableDataset, IHTMLVisualizableData
         left, top, right, bottom = self._bboxes[position].tolist()
         return (left, top, right, bottom) if left < right else None
 
+    def _read_part(self, position: int) -> TImage:
+        box = self._get_bbox(position)
+        if self._get_size is None:
+            return self._crop(self._read_image(position), box, position)
+        get_size = self._get_size
+        image, box = self._read(position, lambda source: imread_reduced(source, get_size, box))
+        return self._crop(image, box, position)
+
     def _read_image(self, position: int) -> TImage:
+        image: TImage = self._read(position, self.f_imread)
+        return image
+
+    def _read(self, position: int, read: Callable[[Path | str | bytes], Any]) -> Any:
         path = self._join_path(position)
         try:
-            image = self.f_imread(self._cache.read(path) if self._cache.max_files else path)
+            image = read(self._cache.read(path) if self._cache.max_files else path)
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"Item {position}: there is no file {path}. Check `dataset_root` and the paths; "
@@ -142,16 +160,15 @@ class ImageBaseDataset(IBaseDataset, IVisualizableDataset, IHTMLVisualizableData
             raise OSError(_name_broken(position, path, "the reader gave None"))
         return image
 
-    def _crop(self, image: TImage, position: int) -> TImage:
-        box = self._get_bbox(position)
+    def _crop(self, image: TImage, box: TBBox | None, position: int) -> TImage:
         if box is None:
             return image
         width, height = (image.shape[1], image.shape[0]) if isinstance(image, np.ndarray) else image.size
         left, top, right, bottom = clip_bbox(box, width, height)
         if left == right or top == bottom:
             raise InvalidInputError(
-                f"Item {position}: the box {box} (left, top, right, bottom) lies outside the picture "
-                f"{self.get_path(position)}, which is {width} wide and {height} high."
+                f"Item {position}: the box {self._get_bbox(position)} (left, top, right, bottom) lies outside the "
+                f"picture {self.get_path(position)}, which is {width} wide and {height} high."
             )
         if isinstance(image, np.ndarray):
             return image[top:bottom, left:right]

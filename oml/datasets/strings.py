@@ -33,6 +33,10 @@ class PackedStrings(Sequence[str]):
     """
 
     def __init__(self, values: Any, name: str = "texts"):
+        packed = _take_from_arrow(values)
+        if packed is not None:
+            self._bytes, self._offsets = packed
+            return
         blocks, lengths = [], [np.zeros(1, dtype=np.int64)]
         for start in range(0, len(values), BLOCK):
             # by position: before pandas 3 a plain slice of a Series with an index of floats goes by label
@@ -66,10 +70,6 @@ class PackedStrings(Sequence[str]):
             is_blank[~is_blank] = ~np.logical_or.reduceat(self._bytes > ord(" "), starts)
         return np.flatnonzero(is_blank)
 
-    def __getitem__(self, item: Any) -> Any:
-        item = check_position(item, len(self))
-        return self._bytes[self._offsets[item] : self._offsets[item + 1]].tobytes().decode("utf-8", "surrogatepass")
-
     def find_endings(self, ending: str) -> np.ndarray:
         """
         Tell of each text (N,) whether it has the ending, in capital or small letters.
@@ -86,6 +86,34 @@ class PackedStrings(Sequence[str]):
             letters = self._bytes[starts[rows] + i]
             has_ending[rows] = (letters == small) | (letters == capital)
         return has_ending
+
+    def __getitem__(self, item: Any) -> Any:
+        item = check_position(item, len(self))
+        start, stop = self._offsets[
+            item : item + 2
+        ].tolist()  # plain integers: slices by those of numpy take thrice as long
+        return self._bytes[start:stop].tobytes().decode("utf-8", "surrogatepass")
+
+
+def _take_from_arrow(values: Any) -> tuple[np.ndarray, np.ndarray] | None:
+    """Give the bytes and the offsets of a column that lies in Arrow's memory, without a copy; None for any other."""
+    to_arrow = getattr(getattr(values, "array", None), "__arrow_array__", None)
+    if to_arrow is None or not str(values.dtype).startswith(("str", "large_string")):
+        return None
+    import pyarrow
+
+    try:
+        column = to_arrow()
+    except (ImportError, TypeError):  # a column of Python's strings
+        return None
+    if isinstance(column, pyarrow.ChunkedArray):  # joining a single chunk would copy it
+        column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    if isinstance(column, pyarrow.ChunkedArray) or column.null_count or len(column) == 0:
+        return None
+    column = column.cast(pyarrow.large_string())
+    _, offsets, content = column.buffers()
+    ends = np.frombuffer(offsets, dtype=np.int64)[column.offset : column.offset + len(column) + 1]
+    return np.frombuffer(content, dtype=np.uint8)[ends[0] : ends[-1]], ends - ends[0] if ends[0] else ends
 
 
 def _encode(value: Any, row: int, name: str) -> bytes:

@@ -1,10 +1,11 @@
-"""Data sets to try things on; loaded when asked for, so that importing any tool of this folder stays cheap."""
+"""Data sets to try things on, and the check of one's own; loaded when asked for, so that other tools import cheaply."""
 
 from typing import TYPE_CHECKING
 
 from oml.lazy import load_when_asked
 
 if TYPE_CHECKING:
+    from oml.utils.checks.dataset import check_dataset as check_dataset
     from oml.utils.download_mock_dataset import get_mock_audios_dataset as get_mock_audios_dataset
     from oml.utils.download_mock_dataset import get_mock_images_dataset as get_mock_images_dataset
     from oml.utils.download_mock_dataset import get_mock_texts_dataset as get_mock_texts_dataset
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = load_when_asked(
     __name__,
     {
+        "oml.utils.checks.dataset": ["check_dataset"],
         "oml.utils.download_mock_dataset": [
             "get_mock_audios_dataset",
             "get_mock_images_dataset",

@@ -67,9 +67,10 @@ def describe(
     yield FormatViolation(rule, tuple(columns), rows, message, is_error)
 
 
-def describe_columns(rule: str, columns: Sequence[str], text: str) -> FormatViolation:
+def describe_columns(rule: str, columns: Sequence[str], text: str, is_error: bool = True) -> FormatViolation:
     """Give a violation that is not in single rows."""
-    return FormatViolation(rule, tuple(columns), np.empty(0, dtype=np.int64), f"{name_columns(columns)}: {text}")
+    nowhere = np.empty(0, dtype=np.int64)
+    return FormatViolation(rule, tuple(columns), nowhere, f"{name_columns(columns)}: {text}", is_error)
 
 
 def name_columns(columns: Sequence[str]) -> str:

@@ -37,6 +37,24 @@ def test_any_sequence_is_taken_by_position(values: object) -> None:
     assert list(PackedStrings(values)) == ["a", "bc", ""]  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("dtype", ["str", "string[pyarrow]", "string[python]", "object"])
+@pytest.mark.parametrize("rows", [slice(None), slice(2, 5), slice(0, 0), slice(None, None, 2)])
+def test_columns_of_texts(dtype: str, rows: slice) -> None:
+    column = pd.Series(["a", "äö", "", "d", "e e", "f"], index=range(6, 0, -1)).astype(dtype)
+    for values in (column.iloc[rows], pd.concat([column.iloc[rows]] * 2)):
+        packed = PackedStrings(values)
+        assert list(packed) == values.tolist()
+        assert list(pickle.loads(pickle.dumps(packed))) == values.tolist()
+
+
+def test_columns_in_arrow_s_memory_are_not_copied() -> None:
+    column = pd.Series(["a", "b"] * 1000)
+    if str(column.dtype) == "str":  # since pandas 3
+        assert np.shares_memory(PackedStrings(column)._bytes, PackedStrings(column)._bytes)
+    with pytest.raises(TypeError, match=r"must be strings or paths, got .* in row 1"):
+        PackedStrings(pd.Series(["a", None]))
+
+
 def test_more_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strings, "BLOCK", 3)
     texts = [str(i) * i for i in range(10)]

@@ -62,10 +62,17 @@ def imread_pillow(im_src: TImSource) -> Image.Image:
         (255, 255, 255)
 
     """
+    return read_picture(im_src)
+
+
+def read_picture(im_src: TImSource, prepare: Callable[[Image.Image], None] | None = None) -> Image.Image:
+    """Do what `imread_pillow` does, and let `prepare` change how the opened file is decoded."""
     if not isinstance(im_src, Path | str | bytes):
         raise TypeError(f"`im_src` must be a path or bytes of a file, got {type(im_src).__name__}.")
     try:
         with Image.open(BytesIO(im_src) if isinstance(im_src, bytes) else im_src) as image:
+            if prepare is not None:
+                prepare(image)
             image.load()
             if _may_be_turned(image):
                 ImageOps.exif_transpose(image, in_place=True)

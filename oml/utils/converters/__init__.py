@@ -1,0 +1,1 @@
+"""From published data sets, as they are downloaded, to tables in the documented format."""

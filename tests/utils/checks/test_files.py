@@ -1,0 +1,119 @@
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from oml.utils.checks import files
+from oml.utils.checks.files import calc_looks, inspect_chunk, inspect_files, shrink
+from tests.utils.checks.conftest import draw
+
+
+def look(image: Image.Image) -> np.ndarray:
+    pixels = np.frombuffer(shrink(image.convert("L")), dtype=np.uint8)
+    return calc_looks(pixels.reshape(1, 9, 9))[0]
+
+
+def test_looks_by_a_plain_loop() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 9, 9), dtype=np.uint8)
+    for picture, looks in zip(pixels, calc_looks(pixels), strict=True):
+        places = [(i, j) for i in range(1, 9) for j in range(1, 9)]
+        across = [picture[i, j] > picture[i, j - 1] for i, j in places]
+        down = [picture[i, j] > picture[i - 1, j] for i, j in places]
+        assert np.unpackbits(looks.view(np.uint8)).tolist() == [*across, *down]
+
+
+def test_what_is_found(root: Path) -> None:
+    draw(0, side=100).crop((0, 0, 100, 50)).save(root / "wide.jpg")
+    facts = inspect_files([str(root / "0.png"), str(root / "wide.jpg")])
+    assert facts.records["is_read"].tolist() == [True, True]
+    assert facts.records["format"].tolist() == ["PNG", "JPEG"]
+    assert facts.records[["width", "height"]].tolist() == [(64, 64), (100, 50)]
+    digest = hashlib.blake2b((root / "0.png").read_bytes(), digest_size=16).digest()
+    assert facts.records["content"][0].tobytes() == digest
+    assert facts.errors == {}
+
+
+@pytest.mark.parametrize("name", ["half.jpg", "half.png", "empty.jpg", "text.png", "missing.png", "folder.png"])
+def test_broken_files(root: Path, name: str) -> None:
+    path = root / name
+    if name.startswith("half"):
+        buffer = io.BytesIO()
+        draw(0, side=400).save(buffer, "jpeg" if "jpg" in name else "png")
+        path.write_bytes(buffer.getvalue()[: len(buffer.getvalue()) * 9 // 10])
+    elif name.startswith("folder"):
+        path.mkdir()
+    elif not name.startswith("missing"):
+        path.write_text("x" if name.startswith("text") else "")
+    facts = inspect_chunk([str(root / "0.png"), str(path)])
+    assert facts.records["is_read"].tolist() == [True, False]
+    words = ["truncated", "no known picture", "no such file", "directory"]
+    names = [("half.jpg", "half.png"), ("empty.jpg", "text.png"), ("missing.png",), ("folder.png",)]
+    expected = next(word for word, of in zip(words, names, strict=True) if name in of)
+    assert expected in facts.errors[1]
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_upright_size_and_looks(root: Path, orientation: int) -> None:
+    upright = draw(1, side=90).crop((0, 0, 90, 60))
+    turn = {1: 0, 3: 180, 6: 90, 8: 270}[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    upright.rotate(turn, expand=True).save(root / "photo.jpg", exif=exif, quality=95)
+    upright.save(root / "upright.png")
+    records = inspect_files([str(root / "photo.jpg"), str(root / "upright.png")]).records
+    assert records[["width", "height"]].tolist() == [(90, 60)] * 2
+    assert np.bitwise_count(records["looks"][0] ^ records["looks"][1]).sum() <= 4
+
+
+def test_looks_survive_resizing_and_compression() -> None:
+    def difference(one: Image.Image, other: Image.Image) -> int:
+        return int(np.bitwise_count(look(one) ^ look(other)).sum())
+
+    for seed in range(20):
+        picture = draw(seed, side=128)
+        buffer = io.BytesIO()
+        picture.resize((80, 80)).save(buffer, "jpeg", quality=60)
+        assert difference(picture, Image.open(buffer)) <= 10
+        assert difference(picture, draw(seed + 100, side=128)) > 20
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_pictures_of_any_mode(tmp_path: Path, mode: str) -> None:
+    picture = draw(3)
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) << 8)
+    else:
+        picture = picture.convert(mode)
+    path = tmp_path / ("x.tif" if mode == "CMYK" else "x.png")
+    picture.save(path, **({"transparency": b"\x00\x80"} if mode == "P" else {}))
+    records = inspect_files([str(path)]).records
+    assert records["is_read"].all()
+    if mode not in ("1", "P"):
+        assert np.bitwise_count(records["looks"][0] ^ look(draw(3))).sum() <= 6
+
+
+def test_several_processes_give_the_same(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "CHUNK", 3)
+    monkeypatch.setattr(files, "MIN_FILES", 4)
+    paths = [str(root / f"{i}.png") for i in range(10)]  # the last two are missing
+    one, two = inspect_files(paths, n_workers=1), inspect_files(paths, n_workers=2)
+    assert one.records.tobytes() == two.records.tobytes()
+    assert one.errors == two.errors == {8: "there is no such file", 9: "there is no such file"}
+    assert len(inspect_files([]).records) == 0
+
+
+def test_sounds(tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    noise = np.random.default_rng(0).normal(0, 0.1, 8000)
+    for name in ("a.wav", "a.flac", "a.ogg"):
+        soundfile.write(tmp_path / name, noise, 16000)
+    (tmp_path / "half.flac").write_bytes((tmp_path / "a.flac").read_bytes()[:3000])
+    (tmp_path / "text.wav").write_text("no sound")
+    facts = inspect_files([str(tmp_path / name) for name in ("a.wav", "a.flac", "a.ogg", "half.flac", "text.wav")])
+    assert facts.records["format"].tolist() == ["WAV", "FLAC", "OGG", "", ""]
+    assert facts.records["seconds"].tolist() == [0.5, 0.5, 0.5, 0, 0]
+    assert set(facts.errors) == {3, 4}
+    assert "cannot decode the sound" in facts.errors[4]
