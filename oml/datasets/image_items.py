@@ -75,7 +75,7 @@ class ImageBaseDataset(IBaseDataset, IVisualizableDataset, IHTMLVisualizableData
         self._paths = PackedStrings(paths, name="paths")
         self._bboxes = None if bboxes is None else check_bboxes(bboxes)
         self._cache = FileCache(cache_size)
-        self._root = os.fspath(dataset_root) if dataset_root is not None else ""
+        self._root = os.path.join(os.fspath(dataset_root), "") if dataset_root is not None else ""
         self.transform = get_normalisation_albu() if transform is None else transform
         self.f_imread = get_im_reader_for_transforms(self.transform) if f_imread is None else f_imread
         self._get_size = find_first_resize(self.transform) if f_imread is None else None
@@ -114,7 +114,8 @@ class ImageBaseDataset(IBaseDataset, IVisualizableDataset, IHTMLVisualizableData
         return Path(self._join_path(item))
 
     def _join_path(self, item: int) -> str:
-        return os.path.join(self._root, self._paths[item])  # a tenth of the time that joining Path objects takes
+        path: str = self._paths[item]  # as text: joining Path objects takes ten times as long
+        return path if os.path.isabs(path) else self._root + path
 
     def visualize(self, item: int, color: TColor = BLACK) -> np.ndarray:
         """Draw the whole picture (H, W, 3), uint8, with a frame at its box, or around it where it has none."""

@@ -70,6 +70,11 @@ class PackedStrings(Sequence[str]):
             is_blank[~is_blank] = ~np.logical_or.reduceat(self._bytes > ord(" "), starts)
         return np.flatnonzero(is_blank)
 
+    def __getitem__(self, item: Any) -> Any:
+        item = check_position(item, len(self))
+        start, stop = self._offsets[item : item + 2].tolist()  # slices by integers of numpy take thrice as long
+        return self._bytes[start:stop].tobytes().decode("utf-8", "surrogatepass")
+
     def find_endings(self, ending: str) -> np.ndarray:
         """
         Tell of each text (N,) whether it has the ending, in capital or small letters.
@@ -86,13 +91,6 @@ class PackedStrings(Sequence[str]):
             letters = self._bytes[starts[rows] + i]
             has_ending[rows] = (letters == small) | (letters == capital)
         return has_ending
-
-    def __getitem__(self, item: Any) -> Any:
-        item = check_position(item, len(self))
-        start, stop = self._offsets[
-            item : item + 2
-        ].tolist()  # plain integers: slices by those of numpy take thrice as long
-        return self._bytes[start:stop].tobytes().decode("utf-8", "surrogatepass")
 
 
 def _take_from_arrow(values: Any) -> tuple[np.ndarray, np.ndarray] | None:
