@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -37,10 +38,18 @@ class _NoInitialisation(TorchFunctionMode):
         if isinstance(target, nn.Parameter) and _changes_in_place(getattr(func, "__name__", "")):
             return target
         if func is torch.empty and "memory_format" not in kwargs:
-            # Pages of zeros cost nothing until they are written to, and draws that are repeated until all values are
-            # within limits end at once.
-            func = torch.zeros
+            # With zeros, draws that are repeated until all values are within limits end at once.
+            func = _make_zeros
         return func(*args, **kwargs)
+
+
+def _make_zeros(*args: Any, **kwargs: Any) -> Tensor:
+    """Do as `torch.zeros`, but on the processor take pages of memory only when they are written to, as numpy does."""
+    plan = torch.empty(*args, **{**kwargs, "device": "meta"})
+    if torch.device(kwargs.get("device") or torch.get_default_device()).type != "cpu":
+        return torch.zeros(*args, **kwargs)
+    memory = torch.from_numpy(np.zeros(max(plan.nbytes, 1), dtype=np.uint8))[: plan.nbytes]
+    return memory.view(plan.dtype).view(plan.shape).requires_grad_(plan.requires_grad)
 
 
 def _changes_in_place(name: str) -> bool:
