@@ -10,6 +10,7 @@ from oml.bundles.preprocessing import IMAGE, TEXT
 from oml.const import AUDIO_EXTENSIONS, IMAGE_EXTENSIONS, PATHS_COLUMN, SPLIT_COLUMN, TEXTS_COLUMN, TBBox
 from oml.errors import InvalidInputError, check
 from oml.interfaces.datasets import IBaseDataset, IQueryGalleryLabeledDataset
+from oml.transforms.images.utils import get_im_reader_for_transforms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +51,8 @@ def make_dataset(card: Card, transform: Any, df: pd.DataFrame, root: Path | str)
     args = dict(card.dataset_args)
     if card.modality in _TRANSFORM_ARGUMENT:
         args[_TRANSFORM_ARGUMENT[card.modality]] = transform
+    if card.modality == IMAGE:
+        args["f_imread"] = get_im_reader_for_transforms(transform)  # all pixels, as in service
     # the files are the caller's own, wherever they lie
     _, val = get_retrieval_datasets(f"{card.modality}s", df, root, verbose=False, allow_outside_root=True, **args)
     return val  # type: ignore[no-any-return]
@@ -77,7 +80,10 @@ def make_items(card: Card, transform: Any, items: Items) -> IBaseDataset:
 
     args: Any = card.dataset_args
     if card.modality == IMAGE:
-        return datasets.ImageBaseDataset(items.names, items.root, items.bboxes, transform=transform, **args)
+        read = get_im_reader_for_transforms(transform)  # all pixels, as in service
+        return datasets.ImageBaseDataset(
+            items.names, items.root, items.bboxes, transform=transform, f_imread=read, **args
+        )
     if card.modality == TEXT:
         return datasets.TextBaseDataset(items.names, transform, **args)
     audio: IBaseDataset = datasets.AudioBaseDataset(items.names, dataset_root=items.root, **args)

@@ -151,6 +151,7 @@ def describe_difference(state_dict: Mapping[str, Tensor], network: nn.Module) ->
     Say in words how a state dict differs from the network's own; empty if it fits.
 
     Example:
+        >>> import torch
         >>> describe_difference({"weight": torch.zeros(1, 3), "scale": torch.zeros(1)}, nn.Linear(2, 1))
         'Missing: bias. Unexpected: scale. Other shape: weight is [1, 3] in the file, [1, 2] in the model.'
 

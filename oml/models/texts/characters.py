@@ -56,6 +56,15 @@ class CharExtractor(IExtractor):
         for parameter in (self.weights.weight, self.block[-1].weight, self.block[-1].bias):
             nn.init.zeros_(parameter)  # type: ignore[arg-type]
 
+    def get_init_args(self) -> dict[str, Any]:
+        """Give the arguments of the constructor."""
+        return {
+            "n_buckets": self.vectors.num_embeddings,
+            "feat_dim": self.feat_dim,
+            "dropout": self.dropout.p,
+            "normalise_features": self.normalise_features,
+        }
+
     @property
     def feat_dim(self) -> int:
         """Give the number of features D."""
