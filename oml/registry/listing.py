@@ -31,7 +31,7 @@ def show_registry() -> None:
 
     Example:
         >>> show_registry()  # doctest: +ELLIPSIS
-        extractor: conv, ...
+        extractor: char, conv, ...
 
     """
     sys.stdout.writelines(f"{kind}: {', '.join(sorted(registry))}\n" for kind, registry in REGISTRIES.items())
