@@ -66,6 +66,9 @@ class ClassLoss(nn.Module):
             "accuracy": output.is_correct.sum() / n_items,
             "pos_sim": output.own_logits.detach().sum() / n_items / self._get_scale(),
         }
+        return self._reduce(output)
+
+    def _reduce(self, output: ClassifierOutput) -> Tensor:
         return get_reduced(output.losses, self.reduction)
 
     def _calc_output(self, features: Tensor, labels: Tensor) -> ClassifierOutput:

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from oml.errors import check
 from oml.functional.losses.classification import check_above_0
 from oml.functional.losses.margin_softmax import ClassifierOutput, Head
-from oml.functional.losses.proxies import calc_spread_of_centres, make_soft_triple_head, proxy_anchor
-from oml.interfaces.miners import TLabels
+from oml.functional.losses.proxies import make_soft_triple_head, proxy_anchor, reduce_soft_triple
 from oml.losses.class_loss import ClassLoss
 
 
@@ -129,8 +128,7 @@ class SoftTripleLoss(ClassLoss):
         tau: float = 0.2,
         reduction: str = "mean",
     ) -> None:
-        make_soft_triple_head(margin, scale, gamma, n_centres)  # its checks
-        check(tau >= 0, f"tau must be at least 0, got {tau}.")
+        make_soft_triple_head(margin, scale, gamma, tau, n_centres)  # its checks
         super().__init__(in_features, num_classes, n_centres, reduction)
         self.margin = margin
         self.scale = scale
@@ -141,20 +139,11 @@ class SoftTripleLoss(ClassLoss):
         """Draw the centres anew: uniformly, as a linear layer does."""
         nn.init.kaiming_uniform_(self.weight.flatten(0, 1), a=math.sqrt(5))
 
-    def forward(self, features: Tensor, labels: TLabels) -> Tensor:
-        """
-        Give the loss of the features (B, D) with the labels (B,), and the regulariser added to it.
-
-        Raises:
-            TypeError: the labels are neither a tensor nor a list.
-            InvalidInputError: shapes, types, devices or labels that do not fit.
-
-        """
-        loss = super().forward(features, labels)
-        return loss + self.tau * calc_spread_of_centres(self.weight) if self.tau else loss
+    def _reduce(self, output: ClassifierOutput) -> Tensor:
+        return reduce_soft_triple(output, self.tau, self.reduction)
 
     def _make_head(self) -> Head:
-        return make_soft_triple_head(self.margin, self.scale, self.gamma, self.weight.shape[1])
+        return make_soft_triple_head(self.margin, self.scale, self.gamma, self.tau, self.weight.shape[1])
 
     def extra_repr(self) -> str:
         """Give the options for printing."""

@@ -74,8 +74,14 @@ def calc_block(made: ClassLogits, block: ClassBlock, turned: Tensor) -> Tensor:
     return torch.mm(weight, turned, out=made.logits[block.rows]).mul_(factors[:, None])
 
 
+def calc_products(made: ClassLogits, block: ClassBlock) -> Tensor:
+    """Give the products (n, K, K) of the centres of each class of a block with one another."""
+    centres = split_centres(made.weight[block.rows].to(made.directions.dtype), made.n_centres)
+    return torch.bmm(centres, centres.transpose(1, 2))
+
+
 def split_centres(logits: Tensor, n_centres: int) -> Tensor:
-    """Give logits (n * K, B) as (n, K, B)."""
+    """Give logits (n * K, B), or anything else with a row for each centre, as (n, K, B)."""
     return logits.view(len(logits) // n_centres, n_centres, logits.shape[1])
 
 
@@ -102,7 +108,10 @@ def _get_block_size(made: ClassLogits) -> int:
 
 
 def calc_gradients(
-    made: ClassLogits, calc_slopes: Callable[[ClassBlock, Tensor], Tensor], needs: tuple[bool, bool]
+    made: ClassLogits,
+    calc_slopes: Callable[[ClassBlock, Tensor], Tensor],
+    needs: tuple[bool, bool],
+    grad_products: Tensor | None = None,
 ) -> tuple[Tensor | None, Tensor | None]:
     """
     Give the gradients of the normalised items (B, D) and of the weight (R, D).
@@ -112,6 +121,7 @@ def calc_gradients(
         calc_slopes: Gives the gradients of the logits of a block (r, B), which are overwritten; it may put them into
             the room that it is given, (r, B).
         needs: Whether the items, and whether the weight, need a gradient.
+        grad_products: Gradient of the products of the centres of each class, (C, K, K), if they were given away.
 
     Raises:
         RuntimeError: called with `create_graph=True`.
@@ -122,7 +132,7 @@ def calc_gradients(
             "Losses of classifiers and proxies have no second derivative (create_graph=True): to save memory, their "
             "first one is computed in place."
         )
-    logits, factors, directions, weight, _, scale, _ = made
+    logits, factors, directions, weight, _, scale, n_centres = made
     grad_weight = torch.empty_like(weight, memory_format=torch.contiguous_format) if needs[1] else None
     grad_directions = torch.zeros_like(directions) if needs[0] else None
     room = make_room(made)
@@ -138,7 +148,13 @@ def calc_gradients(
                 gradient = torch.mm(slopes, directions, out=out if is_direct else None)
                 # what points along a row changes its length only, not its cosines
                 along = slopes.mul_(logits[block.rows]).sum(dim=1).mul_(row_factors)
-                gradient.addcmul_(rows, along[:, None], value=-1 / scale**2)
+                if grad_products is None:
+                    gradient.addcmul_(rows, along[:, None], value=-1 / scale**2)
+                else:
+                    shares = grad_products[block.classes]
+                    shares = shares + shares.mT
+                    shares.diagonal(dim1=1, dim2=2).sub_(along.view(-1, n_centres), alpha=1 / scale**2)
+                    split_centres(gradient, n_centres).baddbmm_(shares, split_centres(rows, n_centres))
                 if not is_direct:
                     out.copy_(gradient)
     return grad_directions, grad_weight

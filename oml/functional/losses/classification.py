@@ -141,28 +141,28 @@ def make_subcenter_head(margin: float, scale: float, n_centres: int) -> Head:
     return make_arcface_head(margin, scale)._replace(pool=take_nearest, n_centres=n_centres)
 
 
-def take_nearest(logits: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
+def take_nearest(logits: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """
-    Give the largest logit of the centres of a class (n, B) out of all (n, K, B), and what gives a 1 at its centre.
+    Give the largest logit of the centres of a class (n, B) out of all (n, K, B), and what puts slopes at its centre.
 
     Example:
-        >>> nearest, get_slopes = take_nearest(torch.tensor([[[1.0], [3.0]]]))
-        >>> nearest, get_slopes()
+        >>> nearest, spread_slopes = take_nearest(torch.tensor([[[1.0], [3.0]]]))
+        >>> nearest, spread_slopes(torch.tensor([[5.0]]))
         (tensor([[3.]]), tensor([[[0.],
-         [1.]]]))
+         [5.]]]))
 
     """
     nearest = logits.amax(dim=1)
 
-    def get_slopes() -> Tensor:
-        slopes, is_left = torch.empty_like(logits), torch.ones_like(nearest, dtype=torch.bool)
+    def spread_slopes(slopes: Tensor) -> Tensor:
+        spread, is_left = torch.empty_like(logits), torch.ones_like(nearest, dtype=torch.bool)
         for centre in range(logits.shape[1]):  # a processor takes ten times as long to find all the places at once
             is_nearest = (logits[:, centre] == nearest) & is_left
-            slopes[:, centre] = is_nearest
+            torch.mul(slopes, is_nearest, out=spread[:, centre])
             is_left &= ~is_nearest
-        return slopes
+        return spread
 
-    return nearest, get_slopes
+    return nearest, spread_slopes
 
 
 def check_above_0(name: str, value: float) -> None:

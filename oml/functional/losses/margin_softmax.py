@@ -20,6 +20,7 @@ from oml.functional.losses.class_logits import (
     ClassLogits,
     calc_block,
     calc_gradients,
+    calc_products,
     make_logits,
     make_room,
     split_centres,
@@ -29,8 +30,9 @@ from oml.functional.losses.margins import TMargin
 
 # logits up to this size, of either sign, are exponentiated as they are: sums over 1e8 classes stay within float32
 LARGEST_PLAIN = 70.0
-# logits of the centres (n, K, B) -> those of the classes (n, B), and what gives the slopes of these by those (n, K, B)
-TPool = Callable[[Tensor], tuple[Tensor, Callable[[], Tensor]]]
+# logits of the centres (n, K, B) -> those of the classes (n, B), and what makes gradients of those (n, K, B) of
+# gradients of these (n, B)
+TPool = Callable[[Tensor], tuple[Tensor, Callable[[Tensor], Tensor]]]
 
 
 class Head(NamedTuple):
@@ -42,6 +44,7 @@ class Head(NamedTuple):
         margin: What becomes of the logit of the own class, divided by the scale; None for no margin.
         pool: Makes one logit of those of the K centres of a class, not beyond them; None for K = 1.
         n_centres: K.
+        gives_products: Whether the products of the centres are wanted, for a regulariser.
 
     """
 
@@ -49,6 +52,7 @@ class Head(NamedTuple):
     margin: TMargin | None = None
     pool: TPool | None = None
     n_centres: int = 1
+    gives_products: bool = False
 
 
 class ClassifierOutput(NamedTuple):
@@ -56,12 +60,14 @@ class ClassifierOutput(NamedTuple):
     What a classifier says of B items.
 
     `losses` (B,) have a graph. `own_logits` (B,) are those of the items' own classes, without margin;
-    `is_correct` (B,) tells whether no other class is more similar.
+    `is_correct` (B,) tells whether no other class is more similar. `products` (C, K, K) are those of the centres of
+    each class, with a graph, if the head gives them.
     """
 
     losses: Tensor
     own_logits: Tensor
     is_correct: Tensor
+    products: Tensor | None = None
 
 
 def margin_softmax(
@@ -125,9 +131,11 @@ class _RunningLogSum:
         return self.total.log() + self.maximum if self.is_shifted else self.total.log()
 
 
-def _look_at_classes(made: ClassLogits, head: Head, smooth: SmoothTargets | None) -> tuple[Tensor, ...]:
+def _look_at_classes(
+    made: ClassLogits, head: Head, smooth: SmoothTargets | None, products: Tensor | None
+) -> tuple[Tensor, ...]:
     """
-    Fill the logits; give, for each item (B,), what the loss needs.
+    Fill the logits, and the products of the centres (C, K, K); give, for each item (B,), what the loss needs.
 
     It is the logit of its own class, maximum and log-sum-exp of the other logits, and the sum of all the logits
     weighted by the shares of label smoothing.
@@ -138,6 +146,8 @@ def _look_at_classes(made: ClassLogits, head: Head, smooth: SmoothTargets | None
     with torch.autocast(turned.device.type, enabled=False):
         for block in split_classes(made):
             logits = calc_block(made, block, turned)
+            if products is not None:
+                products[block.classes] = calc_products(made, block)
             if head.pool is not None:
                 logits, _ = head.pool(split_centres(logits, head.n_centres))
             if smooth is not None:
@@ -167,9 +177,11 @@ class _MarginSoftmax(torch.autograd.Function):
         head: Head,
         smooth: SmoothTargets | None,
         keep: bool,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         made = make_logits(directions, weight, labels, head.scale, head.n_centres, keep)
-        own, maximum, others, alike = _look_at_classes(made, head, smooth)
+        shape = (len(weight) // head.n_centres, head.n_centres, head.n_centres)
+        products = directions.new_empty(shape) if head.gives_products else None
+        own, maximum, others, alike = _look_at_classes(made, head, smooth, products)
         target, slopes = own, torch.ones_like(own)
         if head.margin is not None:
             target, slopes = head.margin(own / head.scale)
@@ -186,10 +198,12 @@ class _MarginSoftmax(torch.autograd.Function):
         )
         ctx.head, ctx.smooth = head, smooth
         ctx.mark_non_differentiable(own, is_correct)
-        return losses, own, is_correct
+        return losses, own, is_correct, products
 
     @staticmethod
-    def backward(ctx: Any, grad_losses: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(
+        ctx: Any, grad_losses: Tensor, _own: Tensor, _is_correct: Tensor, grad_products: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
         logits, factors, directions, weight, labels, log_sum, own_slopes = ctx.saved_tensors
         head, smooth = ctx.head, ctx.smooth
         made = ClassLogits(logits, factors, directions, weight, labels, head.scale, head.n_centres)
@@ -199,7 +213,7 @@ class _MarginSoftmax(torch.autograd.Function):
         def calc_slopes(block: ClassBlock, room: Tensor) -> Tensor:
             block_logits = made.logits[block.rows]
             if head.pool is not None:
-                block_logits, get_pool_slopes = head.pool(split_centres(block_logits, head.n_centres))
+                block_logits, spread_slopes = head.pool(split_centres(block_logits, head.n_centres))
             slopes = room[: len(block_logits)]
             if is_shifted:
                 torch.sub(block_logits, log_sum, out=slopes).exp_()
@@ -210,8 +224,8 @@ class _MarginSoftmax(torch.autograd.Function):
                 slopes -= smooth.get_shares(block.classes) * grad_losses
             block.put_(slopes, own_slopes * grad_losses)
             if head.pool is not None:
-                slopes = get_pool_slopes().mul_(slopes[:, None]).flatten(0, 1)
+                slopes = spread_slopes(slopes).flatten(0, 1)
             return slopes
 
-        gradients = calc_gradients(made, calc_slopes, ctx.needs_input_grad[:2])
+        gradients = calc_gradients(made, calc_slopes, ctx.needs_input_grad[:2], grad_products)
         return (*gradients, None, None, None, None)

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import softplus
 
 from oml.errors import check
@@ -92,25 +91,31 @@ def soft_triple_loss(
 
     """
     check(weight.ndim == 3, f"weight must be (C, K, D), K centres for each class, got {tuple(weight.shape)}.")
-    head = make_soft_triple_head(margin, scale, gamma, weight.shape[1])
-    loss = get_reduced(margin_softmax(features, weight.flatten(0, 1), labels, head).losses, reduction)
-    check(tau >= 0, f"tau must be at least 0, got {tau}.")
-    return loss + tau * calc_spread_of_centres(weight) if tau else loss
+    head = make_soft_triple_head(margin, scale, gamma, tau, weight.shape[1])
+    return reduce_soft_triple(margin_softmax(features, weight.flatten(0, 1), labels, head), tau, reduction)
 
 
-def make_soft_triple_head(margin: float, scale: float, gamma: float, n_centres: int) -> Head:
+def reduce_soft_triple(output: ClassifierOutput, tau: float, reduction: str) -> Tensor:
+    """Give the reduced loss with the regulariser, if the head of `make_soft_triple_head` has one."""
+    loss = get_reduced(output.losses, reduction)
+    return loss if output.products is None else loss + tau * calc_spread_of_centres(output.products)
+
+
+def make_soft_triple_head(margin: float, scale: float, gamma: float, tau: float, n_centres: int) -> Head:
     """Give what `soft_triple_loss` makes of cosines, with its errors."""
     check(0 <= margin < 2, f"The margin is taken off a cosine, so it must be in [0, 2), got {margin}.")
     check_above_0("scale", scale)
     check_above_0("gamma", gamma)
+    check(tau >= 0, f"tau must be at least 0, got {tau}.")
     check(n_centres >= 1, f"There must be at least 1 centre for each class, got {n_centres}.")
     pool = partial(take_softly, temperature=gamma * scale)
-    return Head(scale, partial(add_cosine_margin, margin=margin), pool, n_centres)
+    # one centre alone has no spread
+    return Head(scale, partial(add_cosine_margin, margin=margin), pool, n_centres, tau > 0 and n_centres > 1)
 
 
-def take_softly(logits: Tensor, temperature: float) -> tuple[Tensor, Callable[[], Tensor]]:
+def take_softly(logits: Tensor, temperature: float) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """
-    Give the mean of a class's centres' logits (n, K, B), weighted by their softmax, (n, B), and what gives its slopes.
+    Give the mean of a class's centres' logits (n, K, B), weighted by their softmax, (n, B), and what spreads slopes.
 
     Example:
         >>> take_softly(torch.tensor([[[2.0], [2.0]]]), temperature=1.0)[0]
@@ -119,58 +124,36 @@ def take_softly(logits: Tensor, temperature: float) -> tuple[Tensor, Callable[[]
     """
     shares = torch.div(logits, temperature).softmax(dim=1)
     mean = torch.linalg.vecdot(shares, logits, dim=1)
-    return mean, lambda: shares * (1 + (logits - mean[:, None]) / temperature)
+
+    def spread_slopes(slopes: Tensor) -> Tensor:
+        # slopes * shares * (1 + (logits - mean) / temperature), with as little as possible done for each centre
+        factors = slopes / temperature
+        rest = torch.addcmul(slopes, factors, mean, value=-1)
+        return torch.addcmul(rest[:, None], logits, factors[:, None]).mul_(shares)
+
+    return mean, spread_slopes
 
 
-def calc_spread_of_centres(weight: Tensor) -> Tensor:
+def calc_spread_of_centres(products: Tensor) -> Tensor:
     """
-    Give half the mean distance of two normalised centres of one class, for centres (C, K, D): 0 for K = 1.
+    Give half the mean distance of two normalised centres of one class, from the products (C, K, K) of the centres.
 
     SoftTriple (Qian et al. 2019), equation 10, with the factor of equation 11: few different centres are wanted. It is
     half of the mean, as the paper divides by C * K * (K - 1) what is summed over C * K * (K - 1) / 2 pairs. The
-    gradient of a distance of 0 is 0. It can be differentiated once; no copy of the centres is made.
+    gradient of a distance of 0 is 0.
 
     Example:
-        >>> calc_spread_of_centres(torch.tensor([[[1.0, 0.0], [-1.0, 0.0]]]))
+        >>> calc_spread_of_centres(torch.tensor([[[1.0, -2.0], [-2.0, 4.0]]]))
         tensor(1.)
 
     """
-    if weight.shape[1] == 1:
-        return weight.new_zeros(())
-    spread: Tensor = _SpreadOfCentres.apply(weight)
-    return spread
-
-
-class _SpreadOfCentres(torch.autograd.Function):
-    """See `calc_spread_of_centres`. The gradient of a centre is a weighted sum of the centres of its class."""
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor) -> Tensor:
-        n_classes, n_centres, _ = weight.shape
-        with torch.autocast(weight.device.type, enabled=False):
-            wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
-            cosines = wide @ wide.transpose(1, 2)
-        lengths = cosines.diagonal(dim1=1, dim2=2)
-        lengths = torch.where(lengths > 0, lengths, 1).sqrt()
-        cosines /= lengths[:, :, None] * lengths[:, None]
-        squares = (2 - 2 * cosines).clamp_min_(0)
-        squares.diagonal(dim1=1, dim2=2).zero_()
-        distances = squares.sqrt()
-        n_pairs = n_classes * n_centres * (n_centres - 1)
-        # the slopes of the distances by the cosines; 0 for a distance of 0
-        slopes = torch.where(distances > 0, -1 / (n_pairs * distances), 0)
-        factors = slopes / (lengths[:, :, None] * lengths[:, None])
-        # what points along a centre changes its length only, not its cosines
-        factors.diagonal(dim1=1, dim2=2).copy_(-(slopes * cosines).sum(dim=2) / lengths.square())
-        ctx.save_for_backward(weight, factors)
-        return distances.sum() / (2 * n_pairs)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        weight, factors = ctx.saved_tensors
-        with torch.autocast(weight.device.type, enabled=False):
-            return torch.bmm(factors * grad, weight.to(factors.dtype)).to(weight.dtype)
+    n_classes, n_centres, _ = products.shape
+    squares = products.diagonal(dim1=1, dim2=2)
+    lengths = torch.where(squares > 0, squares, 1).sqrt()
+    gaps = 2 - 2 * products / (lengths[:, :, None] * lengths[:, None])
+    is_apart = (gaps > 0) & ~torch.eye(n_centres, dtype=torch.bool, device=products.device)
+    distances = torch.where(is_apart, gaps, 1).sqrt() * is_apart
+    return distances.sum() / (2 * n_classes * max(1, n_centres * (n_centres - 1)))
 
 
 def proxy_anchor_loss(
