@@ -7,6 +7,7 @@ set, each in a process of its own. Run: `python benchmarks/search.py [--short]`;
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -187,8 +188,10 @@ def run_documented(pythons: dict[str, str], n: int) -> dict[str, Any]:
     """Run search and metrics by the documented calls in environments of their own, and tell whether they agree."""
     script = Path(__file__).with_name("documented_search.py")
     found = {}
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}  # each has its own package
     for name, python in pythons.items():
-        shown = subprocess.run([python, script, str(n)], capture_output=True, text=True, check=True).stdout
+        command = [python, script, str(n)]
+        shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
         found[name] = json.loads(shown.splitlines()[-1])
         print(name, found[name], flush=True)
     return found
