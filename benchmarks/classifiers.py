@@ -20,9 +20,9 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import torch
+from memory import read_peak_memory, reset_peak_memory
 from report import write_results
 from torch import Tensor, nn
 
@@ -168,14 +168,9 @@ def measure_memory(name: str, n_items: int, n_classes: int) -> float:
     features, weight, labels = make_batch(name, n_items, n_classes)
     side = make_side(name, weight)
     del weight
-    Path("/proc/self/clear_refs").write_text("5")  # the peak becomes the present size
-    before = read_peak_mb()
+    before = reset_peak_memory()
     step(side, features, labels)
-    return round(read_peak_mb() - before, 1)
-
-
-def read_peak_mb() -> float:
-    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+    return round((read_peak_memory() - before) / 2**20, 1)
 
 
 def run_memory(name: str, n_items: int, n_classes: int) -> float:

@@ -7,12 +7,12 @@ environment beside ours.
 """
 
 import json
-import resource
 import sys
 import time
 
 import numpy as np
 import torch
+from memory import read_peak_memory, reset_peak_memory
 
 from oml.interfaces.datasets import IQueryGalleryLabeledDataset
 from oml.metrics import calc_retrieval_metrics_rr
@@ -62,12 +62,12 @@ def main() -> None:
     embeddings, dataset = make_embeddings(n), Items(n)
     small = RetrievalResults.from_embeddings(embeddings[:2000], Items(2000), n_items=5)  # what is loaded at first use
     calc_retrieval_metrics_rr(small)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = reset_peak_memory()
     start = time.perf_counter()
     results = RetrievalResults.from_embeddings(embeddings, dataset, n_items=5)
     metrics = calc_retrieval_metrics_rr(results, cmc_top_k=(1, 5), precision_top_k=(5,), map_top_k=(5,))
     seconds = time.perf_counter() - start
-    memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    memory = (read_peak_memory() - before) / 2**20
     found = {f"{name}@{k}": round(float(v), 6) for name, values in metrics.items() for k, v in values.items()}
     print(json.dumps({"seconds": round(seconds, 2), "MB beyond the input": round(memory), "metrics": found}))
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from memory import read_peak_memory, reset_peak_memory
 from report import write_results
 
 ARCH = "vitb14"
@@ -31,12 +32,6 @@ SIDES = {
     "torch.load, mmap, weights used once": ".pth",
     "network filled from torch.load, mmap": ".pth",
 }
-
-
-def read_memory(field: str) -> int:
-    """Give a line of the process's status, in bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith(field)).split()[1])
 
 
 def load(side: str, path: Path) -> Any:
@@ -64,12 +59,11 @@ def measure(side: str, path: Path) -> dict[str, float]:
     small = path.with_name(f"{side[:5]}{path.suffix}")
     small.write_bytes(path.with_name(f"small{path.suffix}").read_bytes())
     read_state_dict(small)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before = read_memory("VmRSS")
+    before = reset_peak_memory()
     start = time.perf_counter()
     loaded = load(side, path)
     seconds = time.perf_counter() - start
-    peak = read_memory("VmHWM") - before
+    peak = read_peak_memory() - before
     del loaded
     return {"ms": 1e3 * seconds, "peak_bytes": peak}
 

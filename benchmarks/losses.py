@@ -7,12 +7,12 @@ takes about two minutes.
 """
 
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from memory import read_peak_memory, reset_peak_memory
 from pytorch_metric_learning import losses as pml
 from pytorch_metric_learning import miners as pml_miners
 from report import write_results
@@ -98,9 +98,9 @@ def measure_memory(name: str) -> float:
     criterion = make_ours()[name]
     step(criterion, *make_batch(64, 8))
     batch = make_batch(1024, 8)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = reset_peak_memory()
     step(criterion, *batch)
-    return round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, 1)
+    return round((read_peak_memory() - before) / 2**20, 1)
 
 
 def main() -> None:

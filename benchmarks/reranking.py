@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from memory import read_peak_memory, reset_peak_memory
 from report import write_results
 
 from oml.functional.k_reciprocal import calc_k_reciprocal_distances
@@ -82,25 +83,17 @@ def rerank_by_lists(x: torch.Tensor, candidates: torch.Tensor) -> np.ndarray:
     return calc_k_reciprocal_distances(x, torch.arange(N_QUERIES), candidates, K1, K2, LAMBDA).numpy()
 
 
-def read_peak(reset: bool = False) -> int:
-    """Give the peak resident size in bytes, after setting it to the size of now if asked to."""
-    if reset:
-        Path("/proc/self/clear_refs").write_text("5")
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-
-
 def run_side(side: str, path: Path) -> None:
     """Print seconds and bytes of one side and write its distances."""
     x = make_items()
     candidates = find_candidates(x)
     if side == "lists":  # threads, and the choice of a product
         calc_k_reciprocal_distances(x[:2000], torch.arange(10), candidates[:10] % 2000, K1, K2, LAMBDA)
-    before = read_peak(reset=True)
+    before = reset_peak_memory()
     start, start_cpu = time.perf_counter(), time.process_time()
     found = rerank_by_lists(x, candidates) if side == "lists" else rerank_densely(x.numpy(), candidates.numpy())
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - start_cpu
-    growth = read_peak() - before
+    growth = read_peak_memory() - before
     np.save(path, found)
     result = {"seconds": seconds, "processor seconds, all threads": cpu_seconds, "peak beyond inputs, MB": growth / 1e6}
     print(json.dumps({name: round(value, 2) for name, value in result.items()}))

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from memory import read_peak_memory, reset_peak_memory
 from report import write_results
 
 from oml.retrieval import AdaptiveThresholding, ConstantThresholding, LabelGroundTruth, RetrievalResults
@@ -77,19 +78,11 @@ def measure_times() -> dict[str, float]:
 def measure_memory() -> None:
     """Print by how many times the bytes of the arrays the process has grown; runs in a process of its own."""
     make_results(*make_arrays(1000, 100)).calc_hits()  # threads and allocator
-    before = read_peak(reset=True)
+    before = reset_peak_memory()
     arrays = make_arrays(1_000_000, 100)
     rr = make_results(*arrays)
     n_bytes = sum(x.numel() * x.element_size() for x in (*arrays, rr.lengths))
-    print(n_bytes, read_peak() - before)
-
-
-def read_peak(reset: bool = False) -> int:
-    """Give the peak resident size in bytes, after setting it to the size of now if asked to."""
-    if reset:
-        Path("/proc/self/clear_refs").write_text("5")
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    print(n_bytes, read_peak_memory() - before)
 
 
 def main() -> None:

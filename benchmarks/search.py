@@ -8,7 +8,6 @@ set, each in a process of its own. Run: `python benchmarks/search.py [--short]`;
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ import faiss
 import numpy as np
 import torch
 from documented_search import DIM, Items, make_embeddings
+from memory import read_memory
 from report import write_results
 
 import oml.functional.search
@@ -149,7 +149,7 @@ def measure_memory(case: str, scale: float) -> dict[str, float]:
             queries = torch.randn(1000, 128)
         search(torch.randn(8, 8), torch.randn(8, 8), 1)  # what is loaded at the first use is not counted
         torch.randn(512, 512) @ torch.randn(512, 512)
-        before = _read_anonymous_memory()
+        before = read_memory("RssAnon")
         start = time.perf_counter()
         watcher = _PeakWatcher()
         search(queries, galleries, k, max_memory=max_memory)
@@ -169,19 +169,12 @@ class _PeakWatcher:
 
     def _watch(self) -> None:
         while not self.is_over.wait(0.005):
-            self.peak = max(self.peak, _read_anonymous_memory())
+            self.peak = max(self.peak, read_memory("RssAnon"))
 
     def stop(self) -> int:
         self.is_over.set()
         self.thread.join()
         return self.peak
-
-
-def _read_anonymous_memory() -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def run_documented(pythons: dict[str, str], n: int) -> dict[str, Any]:

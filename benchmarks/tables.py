@@ -6,7 +6,6 @@ Each is measured in a process of its own, so that the peak is that of one thing.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from memory import read_peak_memory
 
 from benchmarks.report import write_results
 
@@ -83,7 +83,7 @@ def main() -> None:
     if arguments.only:
         started = perf_counter()
         numbers = globals()[arguments.only](arguments.folder)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        peak = read_peak_memory() / 2**30
         print(json.dumps({"seconds": perf_counter() - started, "peak_gb": peak, **numbers}))
         return
     results: dict[str, Any] = {}

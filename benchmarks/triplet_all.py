@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from memory import read_peak_memory, reset_peak_memory
 from report import write_results
 from torch import Tensor
 
@@ -131,15 +132,9 @@ def measure_memory(name: str, n_items: int, n_instances: int) -> float:
     side = make_sides()[name]
     step(side, *make_batch(16, 4))
     features, labels = make_batch(n_items, n_instances)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak becomes the present size
-    before = read_peak_mb()
+    before = reset_peak_memory()
     step(side, features, labels)
-    return round(read_peak_mb() - before, 1)
-
-
-def read_peak_mb() -> float:
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+    return round((read_peak_memory() - before) / 2**20, 1)
 
 
 def read_free_gb() -> float:

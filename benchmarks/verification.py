@@ -6,12 +6,12 @@ and 31,623 rows (500 million pairs), D = 384, 10 rows per label.
 """
 
 import multiprocessing
-import resource
 import time
 from typing import Any
 
 import numpy as np
 import torch
+from memory import read_peak_memory, reset_peak_memory
 from report import write_results
 
 from oml.interfaces.datasets import IQueryGalleryLabeledDataset
@@ -121,16 +121,11 @@ class Everything(IQueryGalleryLabeledDataset):
 
 
 def measure(function: Any) -> tuple[Any, dict[str, float]]:
-    before = read_peak()
+    before = reset_peak_memory()
     start = time.perf_counter()
     result = function()
     seconds = time.perf_counter() - start
-    return result, {"seconds": round(seconds, 2), "mb_above_input": round(read_peak() - before)}
-
-
-def read_peak() -> float:
-    """Give the largest memory that this process has had, MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return result, {"seconds": round(seconds, 2), "mb_above_input": round((read_peak_memory() - before) / 2**20)}
 
 
 def run(function: Any, n: int, max_memory: int = 256 * 2**20) -> dict[str, Any]:
