@@ -40,8 +40,27 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def read_array(path: Path) -> Any:
-    """Give the array of numpy or the tensor of torch in a file."""
+    """
+    Give the array of numpy or the tensor of torch in a file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InvalidInputError: it holds something else.
+
+    """
+    import pickle
+    from contextlib import suppress
+
     import numpy as np
     import torch
 
-    return np.load(path, allow_pickle=False) if path.suffix == ".npy" else torch.load(path, weights_only=True)
+    from oml.errors import InvalidInputError
+
+    values = None
+    with suppress(ValueError, EOFError, RuntimeError, pickle.UnpicklingError):  # what both raise for other content
+        values = np.load(path, allow_pickle=False) if path.suffix == ".npy" else torch.load(path, weights_only=True)
+    if not isinstance(values, np.ndarray | torch.Tensor):
+        raise InvalidInputError(
+            f"{path} must hold one array, written by `numpy.save` (.npy) or by `torch.save` of a tensor (.pt)."
+        )
+    return values

@@ -159,7 +159,7 @@ def check_bboxes(bboxes: TBBoxes | np.ndarray) -> np.ndarray:
     if not isinstance(bboxes, np.ndarray):
         rows = [(np.nan,) * 4 if box is None else tuple(box) for box in bboxes]
         _check_boxes(np.array([len(row) != 4 for row in rows], dtype=bool), rows, "must be four numbers")
-    values = np.trunc(np.asarray(rows, dtype=np.float64).reshape(len(rows), 4))
+    values = np.trunc(np.asarray(rows, dtype=np.float64).reshape(len(rows), 4)).clip(max=np.iinfo(np.int32).max)
     n_missing = np.isnan(values).sum(axis=1)
     is_box = n_missing == 0
     _check_boxes((n_missing > 0) & (n_missing < 4), rows, "must have all four numbers or none")

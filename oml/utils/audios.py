@@ -19,6 +19,7 @@ from oml.utils.images.images import draw_bbox as draw_frame
 SAMPLE_RATE = 16000  # hertz, of the bands of the default spectrogram
 N_FFT, HOP_LENGTH, N_MELS = 2048, 512, 128
 SIDE = 256  # pixels
+MAX_CHANNELS = 8  # of FLAC
 COLORMAP = "viridis"
 
 
@@ -94,7 +95,8 @@ def visualize_audio_with_player(
     """
     Give a block of HTML with the title, the spectrogram and a player; sound and picture are inside of it.
 
-    The sound is kept as FLAC with 16 bits, which browsers play at any rate; samples beyond -1..1 are cut off.
+    The sound is kept as FLAC with 16 bits, which browsers play at any rate; samples beyond -1..1 are cut off, and what
+    is no number is silent.
 
     Args:
         audio: Samples (C, T) or (T,), C at most 8.
@@ -106,13 +108,15 @@ def visualize_audio_with_player(
 
     Raises:
         ImportError: `soundfile` is not installed.
-        InvalidInputError: the spectrogram cannot be drawn.
+        InvalidInputError: the spectrogram cannot be drawn, or there are too many channels.
 
     """
     soundfile, _ = import_audio_libraries()
     buffer = BytesIO()
-    samples = audio.detach().cpu().float().clamp(-1, 1).numpy()
-    soundfile.write(buffer, np.atleast_2d(samples).T, sample_rate, format="FLAC", subtype="PCM_16")
+    samples = np.atleast_2d(audio.detach().cpu().float().nan_to_num(nan=0).clamp(-1, 1).numpy())
+    n = len(samples)
+    check(n <= MAX_CHANNELS, f"A player takes at most {MAX_CHANNELS} channels, got {n}. Use `convert_to_mono=True`.")
+    soundfile.write(buffer, samples.T, sample_rate, format="FLAC", subtype="PCM_16")
     picture = encode_as_url(visualize_audio(spec_repr, color, draw_bbox), "png")
     sound = b64encode(buffer.getvalue()).decode()
     return make_html_block(

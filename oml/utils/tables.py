@@ -5,6 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from oml.errors import InvalidInputError
+
 TTable = Any  # a DataFrame, the path of a file, or an object with `to_pandas`
 PARQUET_EXTENSIONS = (".parquet", ".pq")
 
@@ -22,6 +24,7 @@ def read_table(df: TTable, sep: str = ",") -> pd.DataFrame:
     Raises:
         TypeError: it is none of them.
         FileNotFoundError: there is no such file.
+        InvalidInputError: the file is no such table.
         ImportError: it is a parquet file and pyarrow is not installed.
 
     Example:
@@ -33,7 +36,7 @@ def read_table(df: TTable, sep: str = ",") -> pd.DataFrame:
     if isinstance(df, pd.DataFrame):
         return df
     if isinstance(df, str | Path):
-        return _read_parquet(df) if str(df).lower().endswith(PARQUET_EXTENSIONS) else pd.read_csv(df, sep=sep)
+        return _read_file(df, sep)
     if isinstance(df, type) or not callable(getattr(df, "to_pandas", None)):
         raise TypeError(
             "df must be a DataFrame, the path of a csv or parquet file, or a `datasets.Dataset`, got "
@@ -43,6 +46,15 @@ def read_table(df: TTable, sep: str = ",") -> pd.DataFrame:
     if not isinstance(frame, pd.DataFrame):
         raise TypeError(f"`to_pandas()` of {type(df).__name__} must give a DataFrame, got {type(frame).__name__}.")
     return frame
+
+
+def _read_file(path: str | Path, sep: str) -> pd.DataFrame:
+    is_parquet = str(path).lower().endswith(PARQUET_EXTENSIONS)
+    try:
+        return _read_parquet(path) if is_parquet else pd.read_csv(path, sep=sep)
+    except ValueError as error:  # of any library that reads it
+        kind = "parquet" if is_parquet else f"csv, in UTF-8 and with {sep!r} between columns"
+        raise InvalidInputError(f"{path} cannot be read as a table ({kind}): {str(error).strip()}") from error
 
 
 def _read_parquet(path: str | Path) -> pd.DataFrame:

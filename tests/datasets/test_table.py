@@ -133,6 +133,10 @@ def test_boxes_of_columns() -> None:
     assert np.array_equal(check_bboxes(read_bboxes(nullable)), boxes[:2])  # type: ignore[arg-type]
 
 
+def test_a_box_that_ends_far_outside_stays_a_box() -> None:
+    assert check_bboxes([(0, 1, 1e12, float("inf"))]).tolist() == [[0, 1, 2**31 - 1, 2**31 - 1]]
+
+
 def test_some_of_the_box_columns_are_refused() -> None:
     with pytest.raises(ValueError, match="x_1, x_2, y_1, y_2 or none, the table has only x_1, y_2"):
         read_bboxes(pd.DataFrame({"x_1": [1], "y_2": [2]}))
@@ -151,6 +155,7 @@ def test_box_columns_of_texts_are_refused() -> None:
         ([(1, 2, 1, 5)], r"left < right and top < bottom.* in row 0"),
         ([(1, 6, 2, 5), None, (1, 5, 2, 5)], r"top < bottom, 2 rows .* in row 0, .* in row 2"),
         ([(0.1, 0, 0.9, 5)], r"left < right"),
+        ([(5e9, 0, 6e9, 5)], r"left < right"),
         ([(-1, 2, 3, 5)], r"must not begin outside the picture.*\(-1.0, 2.0, 3.0, 5.0\) in row 0"),
         (np.array([[0, 0, 1, 1]] * 3 + [[0, -2, 1, 1]] * 9), r"9 rows break this.* in row 7\.$"),
     ],

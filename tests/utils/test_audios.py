@@ -91,3 +91,11 @@ def test_page_holds_picture_and_sound(generator, n_channels):
     assert rate == 7919
     np.testing.assert_allclose(samples.T, audio.clamp(max=1), atol=1 / 2**15)
     assert "a &lt; b" not in visualize_audio_with_player(audio, spectrogram, 16000)
+
+
+def test_players_of_odd_sounds():
+    html = visualize_audio_with_player(torch.tensor([0.5, torch.nan, torch.inf]), torch.rand(4, 4), 16000)
+    samples, _ = soundfile.read(BytesIO(b64decode(search('data:audio/flac;base64,([^"]+)', html).group(1))))
+    np.testing.assert_allclose(samples, [0.5, 0, 1], atol=1e-4)
+    with pytest.raises(InvalidInputError, match=r"at most 8 channels, got 9\. Use `convert_to_mono=True`"):
+        visualize_audio_with_player(torch.zeros(9, 100), torch.rand(4, 4), 16000)

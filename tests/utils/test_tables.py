@@ -1,10 +1,12 @@
 import builtins
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pyarrow
 import pytest
 
+from oml.errors import InvalidInputError
 from oml.utils.tables import read_table
 
 DF = pd.DataFrame({"label": [1, 2], "text": ["a", "b"], "split": ["train", "train"]})
@@ -58,3 +60,25 @@ def test_parquet_needs_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(ImportError, match=r"x\.parquet needs pyarrow: pip install open-metric-learning\[data\]"):
         read_table("x.parquet")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.csv", b"", "csv, in UTF-8 and with ',' between columns.: No columns to parse"),
+        ("t.csv", "é".encode("latin1"), "csv, in UTF-8 .*can't decode byte 0xe9"),
+        ("t.csv", "label,text\n1,a".encode("utf-16"), "csv, in UTF-8 .*can't decode byte 0xff"),
+        ("t.csv", b"a,b\n1,2\n1,2,3,4\n", "Expected 2 fields in line 3, saw 4"),
+        ("t.parquet", b"abc", r"\(parquet\): .*Parquet"),
+    ],
+)
+def test_files_that_are_no_tables_are_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidInputError, match=rf"{name} cannot be read as a table .*{message}"):
+        read_table(tmp_path / name)
+
+
+@pytest.mark.parametrize("rewrite", [lambda text: "\ufeff" + text, lambda text: text.replace("\n", "\r\n")])
+def test_tables_of_other_systems(tmp_path: Path, rewrite: Callable[[str], str]) -> None:
+    (tmp_path / "t.csv").write_bytes(rewrite(DF.to_csv(index=False)).encode())
+    pd.testing.assert_frame_equal(read_table(tmp_path / "t.csv"), DF)

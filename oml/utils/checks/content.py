@@ -50,15 +50,13 @@ def find_content_trouble(df: pd.DataFrame, codes: np.ndarray, facts: FileFacts) 
         facts: What lies in the files.
 
     """
-    records = np.append(facts.records, np.zeros(1, dtype=facts.records.dtype))[
-        codes
-    ]  # the last for rows without a file
+    records = facts.take(codes)
     is_broken = (codes >= 0) & ~records["is_read"]
     reasons = Counter(facts.errors.values())
     shown = show_some(f"{n} x {reason}" for reason, n in reasons.most_common())
     text = f"must be a file that can be read to its end ({shown})."
     yield from describe(df, "broken_file", [PATHS_COLUMN], is_broken, text, "Replace the files or drop these rows.")
-    yield from _find_wrong_extensions(df, codes, facts)
+    yield from _find_wrong_extensions(df, records)
     yield from _find_boxes_outside(df, records)
     if START_TIME_COLUMN in df.columns:
         starts = pd.to_numeric(df[START_TIME_COLUMN], errors="coerce").to_numpy(dtype=np.float64, na_value=0.0)
@@ -68,23 +66,26 @@ def find_content_trouble(df: pd.DataFrame, codes: np.ndarray, facts: FileFacts) 
     yield from _find_equal_files_of_different_labels(df, codes, records)
 
 
-def _find_wrong_extensions(df: pd.DataFrame, codes: np.ndarray, facts: FileFacts) -> Iterator[FormatViolation]:
+def _find_wrong_extensions(df: pd.DataFrame, records: np.ndarray) -> Iterator[FormatViolation]:
     extensions = df[PATHS_COLUMN].map(
         lambda path: os.path.splitext(path)[1].lower() if isinstance(path, (str, os.PathLike)) else ""
     )
-    formats = np.append(facts.records["format"], "")[codes]
+    formats = records["format"]
     allowed = {name: set(values) for name, values in EXTENSIONS.items()}
     pairs = pd.Series(list(zip(formats.tolist(), extensions, strict=True)))
     is_fine = {pair: pair[0] not in allowed or pair[1] in allowed[pair[0]] for pair in pairs.unique()}
     wrong = ~pairs.map(is_fine).to_numpy(dtype=bool) if len(pairs) else np.zeros(0, dtype=bool)
-    found = Counter(pairs[wrong])
-    text = (
-        "the extension is not that of the content: "
-        + show_some(f"{n} x {e or 'none'} on {f}" for (f, e), n in found.items())
-        + "."
-    )
-    cure = "They are read by their content; rename them, since other programs trust the name."
-    yield from describe(df, "extension", [PATHS_COLUMN], wrong, text, cure, is_error=False)
+    is_sound = records["seconds"] > 0
+    cures = {
+        False: "They are read by their content; rename them, since other programs trust the name.",
+        True: "Rename them: datasets of sounds refuse them.",
+    }
+    for is_error, cure in cures.items():
+        is_found = wrong & (is_sound == is_error)
+        found = Counter(pairs[is_found])
+        shown = show_some(f"{n} x {e or 'none'} on {f}" for (f, e), n in found.items())
+        text = f"the extension is not that of the content: {shown}."
+        yield from describe(df, "extension", [PATHS_COLUMN], is_found, text, cure, is_error)
 
 
 def _find_boxes_outside(df: pd.DataFrame, records: np.ndarray) -> Iterator[FormatViolation]:

@@ -37,10 +37,11 @@ def check_dataset(
 
     Errors: the rules of the format (`oml.utils.dataframe_format`), paths that lead out of the folder, missing and
     broken files, boxes outside of their pictures, sounds that end before their start time. Suspect: files whose
-    extension is not that of their content, boxes that are cut off, labels with several categories or a single item, a
-    long tail of rare labels, equal files with different labels, items that are the same or look nearly the same in
-    training and in validation. From embeddings: items of both splits that nearly coincide (cosine of at least 0.98),
-    and labels that none of the nearest neighbours has while these agree on another one.
+    extension is not that of their content (an error for sounds, which their datasets refuse then), boxes that are cut
+    off, labels with several categories or a single item, a long tail of rare labels, equal files with different labels,
+    items that are the same or look nearly the same in training and in validation. From embeddings: items of both splits
+    that nearly coincide (cosine of at least 0.98), and labels that none of the nearest neighbours has while these agree
+    on another one.
 
     Args:
         table: A frame, the path of a csv or parquet file, or a `datasets.Dataset`.
@@ -153,9 +154,9 @@ def find_leaks(df: pd.DataFrame, codes: np.ndarray, facts: FileFacts | None, vec
         yield from describe(df, rule, [column], is_found, text, cure, is_error=False)
 
     if facts is not None:
-        is_read = (codes >= 0) & facts.records["is_read"][codes]
-        own, others = val[is_read[val]], train[is_read[train]]
-        content, looks = facts.records["content"][codes], facts.records["looks"][codes]
+        records = facts.take(codes)
+        own, others = val[records["is_read"][val]], train[records["is_read"][train]]
+        content, looks = records["content"], records["looks"]
         same = content if boxes is None else np.column_stack([content, _number_rows(boxes)])
         text = "the same file is in the train split."
         yield from take(find_equal(same[own], same[others]), own, others, "duplicate", text)

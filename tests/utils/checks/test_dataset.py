@@ -74,6 +74,22 @@ def test_extensions(root: Path, table: pd.DataFrame) -> None:
     assert report.errors == []
 
 
+def test_datasets_of_sounds_need_the_right_extension(tmp_path: Path, table: pd.DataFrame) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    for i in range(8):
+        soundfile.write(tmp_path / f"{i}.wav", np.random.default_rng(i).normal(0, 0.1, 160), 16000)
+    soundfile.write(tmp_path / "0.flac", np.zeros(160), 16000)
+    (tmp_path / "0.flac").rename(tmp_path / "0.wav")
+    report = check(table.assign(path=[f"{i}.wav" for i in range(8)]), tmp_path)
+    assert [(f.rule, f.rows.tolist()) for f in report.errors] == [("extension", [0])]
+    assert "1 x .wav on FLAC. Wrong in 1 of 8 rows" in report.errors[0].message
+    assert report.errors[0].message.endswith("Rename them: datasets of sounds refuse them.")
+
+
+def test_no_file_is_there(tmp_path: Path, table: pd.DataFrame) -> None:
+    assert find(check(table, tmp_path)) == {"path": list(range(8))}
+
+
 def test_leaks(root: Path, table: pd.DataFrame) -> None:
     (root / "4.png").write_bytes((root / "1.png").read_bytes())
     draw(2).resize((50, 50)).save(root / "5.jpg", quality=70)
@@ -161,6 +177,12 @@ def test_command(root: Path, table: pd.DataFrame, capsys: pytest.CaptureFixture)
     assert main(["check", str(root / "sub" / "df.csv")]) == 1
     assert "[path_outside_root] Column 'path': must not lead out of the folder" in capsys.readouterr().out
     assert main(["check", str(root / "sub" / "df.csv"), "--allow-outside-root"]) == 0
+    (root / "text.pt").write_text("x")
+    (root / "text.npy").write_text("x")
+    torch.save({"a": 1}, root / "dict.pt")
+    for name in ("text.pt", "text.npy", "dict.pt"):
+        assert main([*arguments, "--embeddings", str(root / name)]) == 1
+        assert f"{name} must hold one array, written by `numpy.save`" in capsys.readouterr().err
     assert main(["check", str(root / "none.csv")]) == 1
     assert "none.csv" in capsys.readouterr().err
     assert main(["check", str(path), "--workers", "0"]) == 1

@@ -1,5 +1,6 @@
 import hashlib
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,10 @@ def test_sounds(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, 8000)
     for name in ("a.wav", "a.flac", "a.ogg"):
         soundfile.write(tmp_path / name, noise, 16000)
+    soundfile.write(tmp_path / "none.wav", noise[:0], 16000)
+    for name in ("a.wav", "a.mp3"):
+        soundfile.write(tmp_path / name, noise, 16000)
+        (tmp_path / f"half_{name}").write_bytes((tmp_path / name).read_bytes()[:1500])
     (tmp_path / "half.flac").write_bytes((tmp_path / "a.flac").read_bytes()[:3000])
     (tmp_path / "text.wav").write_text("no sound")
     facts = inspect_files([str(tmp_path / name) for name in ("a.wav", "a.flac", "a.ogg", "half.flac", "text.wav")])
@@ -117,3 +122,16 @@ def test_sounds(tmp_path: Path) -> None:
     assert facts.records["seconds"].tolist() == [0.5, 0.5, 0.5, 0, 0]
     assert set(facts.errors) == {3, 4}
     assert "cannot decode the sound" in facts.errors[4]
+    cut = ["half_a.wav", "half_a.mp3", "none.wav"]
+    facts = inspect_chunk([str(tmp_path / name) for name in cut])
+    messages = [r"breaks off after 14\d\d of 16000 bytes", r"breaks off after \d+ of 8000 samples", "has no samples"]
+    assert all(re.search(message, facts.errors[i]) for i, message in enumerate(messages))
+
+
+def test_a_sound_whose_header_was_written_before_its_end(tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    soundfile.write(tmp_path / "a.wav", np.zeros(100), 16000)
+    content = (tmp_path / "a.wav").read_bytes()
+    place = content.index(b"data") + 4
+    (tmp_path / "a.wav").write_bytes(content[:place] + b"\xff" * 4 + content[place + 4 :])
+    assert inspect_chunk([str(tmp_path / "a.wav")]).records["seconds"].tolist() == [100 / 16000]
