@@ -26,7 +26,9 @@ def find_missing_files(df: pd.DataFrame, options: FormatOptions) -> Iterator[For
     if not options.check_files:
         return
     codes, paths = pd.factorize(df[PATHS_COLUMN])
-    is_missing = np.array([not _is_there(options.root, path) for path in paths] + [True])  # the last: empty, code -1
+    is_missing = np.array(
+        [not _is_there(options.root, path) for path in paths.tolist()] + [True]
+    )  # the last: empty, code -1
     cure = "Check the folder and the paths, which must be relative to it or absolute, or drop these rows."
     text = f"must be the path of an existing file, from the folder {str(options.root)!r} on."
     yield from describe(df, "path", [PATHS_COLUMN], is_missing[codes], text, cure)
@@ -38,7 +40,7 @@ def find_paths_outside_root(df: pd.DataFrame, options: FormatOptions) -> Iterato
         return
     codes, paths = pd.factorize(df[PATHS_COLUMN])
     root = os.path.abspath(options.root)
-    is_outside = np.array([_is_outside(root, path) for path in paths] + [False])
+    is_outside = np.array([_is_outside(root, path) for path in paths.tolist()] + [False])
     text = f"must not lead out of the folder {str(options.root)!r}."
     cure = "Choose a folder that holds all files, or allow it by `allow_outside_root=True` (--allow-outside-root)."
     yield from describe(df, "path_outside_root", [PATHS_COLUMN], is_outside[codes], text, cure)

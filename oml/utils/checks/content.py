@@ -67,9 +67,8 @@ def find_content_trouble(df: pd.DataFrame, codes: np.ndarray, facts: FileFacts) 
 
 
 def _find_wrong_extensions(df: pd.DataFrame, records: np.ndarray) -> Iterator[FormatViolation]:
-    extensions = df[PATHS_COLUMN].map(
-        lambda path: os.path.splitext(path)[1].lower() if isinstance(path, (str, os.PathLike)) else ""
-    )
+    paths = df[PATHS_COLUMN].tolist()
+    extensions = [os.path.splitext(p)[1].lower() if isinstance(p, (str, os.PathLike)) else "" for p in paths]
     formats = records["format"]
     allowed = {name: set(values) for name, values in EXTENSIONS.items()}
     pairs = pd.Series(list(zip(formats.tolist(), extensions, strict=True)))

@@ -108,7 +108,7 @@ def read_files(
     is_there[missing] = False
     codes, paths = pd.factorize(df[PATHS_COLUMN].where(is_there, None))
     folder = "" if root is None else os.fspath(root)
-    return codes, inspect_files([os.path.join(folder, path) for path in paths], n_workers, verbose)
+    return codes, inspect_files([os.path.join(folder, path) for path in paths.tolist()], n_workers, verbose)
 
 
 def find_label_trouble(df: pd.DataFrame) -> Iterator[FormatViolation]:

@@ -7,7 +7,7 @@ import numpy as np
 N_BITS = 128
 MAX_DIFFERENT_BITS = 10  # of pictures resized and compressed anew; different ones differ in 40 and more
 MIN_SET_BITS = 12  # of fewer, a picture is nearly flat, and looks like all other flat ones
-BLOCK = 4_000_000  # pairs compared at once
+BLOCK = 200_000  # pairs compared at once: they stay in the cache
 
 
 def find_equal(keys: np.ndarray, other_keys: np.ndarray) -> np.ndarray:
@@ -48,34 +48,44 @@ def find_similar(looks: np.ndarray, other_looks: np.ndarray, max_bits: int = MAX
     found = np.full(len(looks), -1, dtype=np.int64)
     own, others = (np.flatnonzero(_count_bits(x) >= MIN_SET_BITS) for x in (looks, other_looks))
     for own_keys, other_keys in _take_groups(looks[own], other_looks[others], max_bits + 1):
-        order = np.argsort(other_keys, kind="stable")
-        first = np.searchsorted(other_keys[order], own_keys)
-        counts = np.searchsorted(other_keys[order], own_keys, side="right") - first
-        counts[found[own] >= 0] = 0  # one is enough
+        is_open = found[own] < 0  # one is enough
+        rows, places = own[is_open], others[np.argsort(other_keys, kind="stable")]
+        other_keys, own_keys = np.sort(other_keys), own_keys[is_open]
+        order = np.argsort(own_keys, kind="stable")  # neighbours are compared with the same others, still in the cache
+        rows, own_keys = rows[order], own_keys[order]
+        first = np.searchsorted(other_keys, own_keys)
+        counts = np.searchsorted(other_keys, own_keys, side="right") - first
+        words, other_words = looks[rows].T.copy(), other_looks[places].T.copy()
         ends = np.cumsum(counts)
         start = 0
-        while start < len(own):
+        while start < len(rows):
             done = ends[start - 1] if start else 0
             stop = max(int(np.searchsorted(ends, done + BLOCK, side="right")), start + 1)
             n = counts[start:stop]
-            rows = np.repeat(np.arange(start, stop), n)
-            ranks = np.arange(len(rows)) - np.repeat(np.cumsum(n) - n, n)
-            places = order[first[rows] + ranks]
-            is_near = _count_bits(looks[own[rows]] ^ other_looks[others[places]]) <= max_bits
-            found[own[rows[is_near]]] = others[places[is_near]]
+            theirs = np.arange(n.sum()) + np.repeat(first[start:stop] - (np.cumsum(n) - n), n)
+            different = np.repeat(words[0, start:stop], n) ^ other_words[0, theirs]
+            near = np.flatnonzero(_count_bits(different[:, None]) <= max_bits)  # few: the rest asks about these only
+            mine, theirs = np.repeat(np.arange(start, stop), n)[near], theirs[near]
+            different = words[:, mine] ^ other_words[:, theirs]
+            is_near = _count_bits(different.T) <= max_bits
+            found[rows[mine[is_near]]] = places[theirs[is_near]]
             start = stop
     return found
 
 
 def _take_groups(looks: np.ndarray, others: np.ndarray, n_groups: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Give the groups of bits of both as integers, one group after another."""
-    bits, other_bits = (np.unpackbits(np.ascontiguousarray(x).view(np.uint8), axis=1) for x in (looks, others))
-    for places in np.array_split(np.arange(N_BITS), n_groups):
-        powers = 1 << np.arange(len(places), dtype=np.int64)
-        yield bits[:, places] @ powers, other_bits[:, places] @ powers
+    """Give groups of bits of both as integers, one group after another; no bit is in two groups."""
+    for word, n in enumerate((n_groups - n_groups // 2, n_groups // 2)):
+        for i in range(n):
+            low, high = N_BITS // 2 * i // n, N_BITS // 2 * (i + 1) // n
+            shift, mask = np.uint64(low), np.uint64(2 ** (high - low) - 1)
+            kind = np.uint16 if high - low <= 16 else np.uint64  # sorted several times faster
+            own_keys, other_keys = (((x[:, word] >> shift) & mask).astype(kind) for x in (looks, others))
+            yield own_keys, other_keys
 
 
 def _count_bits(looks: np.ndarray) -> np.ndarray:
     if hasattr(np, "bitwise_count"):  # since numpy 2
-        return np.asarray(np.bitwise_count(looks).sum(axis=1, dtype=np.int64))
+        counts = np.bitwise_count(looks)
+        return np.asarray(sum(counts[:, i] for i in range(1, counts.shape[1])) + counts[:, 0])
     return np.asarray(np.unpackbits(np.ascontiguousarray(looks).view(np.uint8), axis=1).sum(axis=1, dtype=np.int64))

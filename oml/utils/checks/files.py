@@ -12,6 +12,7 @@ import struct
 import sys
 import warnings
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
@@ -42,7 +43,8 @@ ERRORS = (
 AUDIO_ENDINGS = tuple(AUDIO_EXTENSIONS)
 CUT_WAV = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)  # libsndfile notes and forgives it
 UNKNOWN_SIZE = 2**32 - 1  # in headers that were written before the end was known
-NO_LOOKS = np.zeros(2, dtype=np.uint64)
+MAX_STACK = 32  # pictures shrunk at once
+MAX_STACKED = 2**19  # their pixels
 RECORD = np.dtype(
     [
         ("is_read", bool),
@@ -54,6 +56,8 @@ RECORD = np.dtype(
         ("looks", np.uint64, 2),  # 128 bits: whether each of 8 x 8 places is brighter than its left and its upper one
     ]
 )
+COLUMNS = ("is_read", "format", "width", "height", "seconds")
+NOTHING = (False, "", 0, 0, 0.0, bytes(16))
 
 
 class FileFacts(NamedTuple):
@@ -108,27 +112,40 @@ def inspect_files(paths: Sequence[str], n_workers: int | None = None, verbose: b
 def inspect_chunk(paths: Sequence[str]) -> FileFacts:
     """Read the files one after another."""
     records, errors = np.zeros(len(paths), dtype=RECORD), {}
-    shrunk = np.zeros((len(paths), SIDE, SIDE), dtype=np.uint8)
+    pixels = np.zeros((len(paths), SIDE, SIDE), dtype=np.uint8)
+    rows: list[tuple[Any, ...]] = [NOTHING] * len(paths)
+    stacks: dict[Any, dict[int, Image.Image]] = defaultdict(dict)
     for i, path in enumerate(paths):
         try:
             if path.lower().endswith(AUDIO_ENDINGS):
-                records[i] = inspect_audio(path)
+                rows[i] = inspect_audio(path)
             else:
-                records[i], pixels = inspect_image(path)
-                shrunk[i] = np.frombuffer(pixels, dtype=np.uint8).reshape(SIDE, SIDE)
+                rows[i], image = inspect_image(path)
+                stack = stacks[image.mode, image.size]
+                stack[i] = image
+                if len(stack) * image.width * image.height > MAX_STACKED or len(stack) == MAX_STACK:
+                    pixels[list(stack)] = shrink(list(stack.values()))
+                    stack.clear()
         except FileNotFoundError:
             errors[i] = "there is no such file"
         except UnidentifiedImageError:
             errors[i] = "its content is of no known picture format"
         except ERRORS as error:
             errors[i] = str(error) or type(error).__name__
-    records["looks"] = calc_looks(shrunk)  # of all at once: for each alone it would take a tenth of the time
+    for stack in stacks.values():
+        if stack:
+            pixels[list(stack)] = shrink(list(stack.values()))
+    *columns, digests = zip(*rows, strict=True)
+    for name, column in zip(COLUMNS, columns, strict=True):
+        records[name] = column
+    records["content"] = np.frombuffer(b"".join(digests), dtype=np.uint64).reshape(-1, 2)
+    records["looks"] = calc_looks(pixels)
     return FileFacts(records, errors)
 
 
-def inspect_image(path: str) -> tuple[tuple[Any, ...], bytes]:
+def inspect_image(path: str) -> tuple[tuple[Any, ...], Image.Image]:
     """
-    Give the record of a picture, without its looks, and the 9 x 9 grey pixels that it shrinks to.
+    Give the facts of a picture (`COLUMNS` and the hash of the bytes), and what its looks are taken from: grey, or RGB.
 
     A JPEG is read to its end, but only a fraction of its pixels is computed.
     """
@@ -139,19 +156,32 @@ def inspect_image(path: str) -> tuple[tuple[Any, ...], bytes]:
         if image_format == "JPEG":
             image.draft("L", (DRAFT_SIDE, DRAFT_SIDE))
         image.load()
-        grey = _to_grey(image)
         turn = image.getexif().get(ORIENTATION, 1) if "exif" in image.info or image_format not in ("JPEG", "PNG") else 1
+        picture = image if image.mode == "RGB" and "transparency" not in image.info and turn == 1 else _to_grey(image)
         if turn != 1:
-            grey.getexif()[ORIENTATION] = turn
-            grey = ImageOps.exif_transpose(grey)
+            picture.getexif()[ORIENTATION] = turn
+            picture = ImageOps.exif_transpose(picture)
         if turn in (5, 6, 7, 8):
             width, height = height, width
-    return (True, image_format, width, height, 0.0, _hash(content), NO_LOOKS), shrink(grey)
+        if picture.width * picture.height > MAX_STACKED:
+            picture = Image.fromarray(shrink([picture])[0])  # large ones are not kept
+    return (True, image_format, width, height, 0.0, _hash(content)), picture
 
 
-def shrink(grey: Image.Image) -> bytes:
-    """Give the 9 x 9 grey pixels that looks are taken from."""
-    return grey.resize((SIDE, SIDE), Image.Resampling.BOX).tobytes()
+def shrink(images: Sequence[Image.Image]) -> np.ndarray:
+    """
+    Give the 9 x 9 grey pixels that looks are taken from, (N, 9, 9) uint8, of pictures of one mode and size.
+
+    All are averaged at once, side by side: where one ends, so does a place. One axis after the other, since the order
+    in which Pillow takes them, and so the rounding, depends on the shape.
+    """
+    width, height = images[0].size
+    row = Image.new(images[0].mode, (width * len(images), height))
+    for i, image in enumerate(images):
+        row.paste(image, (i * width, 0))
+    grey = _to_grey(row).resize((SIDE * len(images), height), Image.Resampling.BOX)
+    pixels = grey.resize((SIDE * len(images), SIDE), Image.Resampling.BOX).tobytes()
+    return np.frombuffer(pixels, dtype=np.uint8).reshape(SIDE, -1, SIDE).swapaxes(0, 1)
 
 
 def calc_looks(pixels: np.ndarray) -> np.ndarray:
@@ -175,7 +205,7 @@ def calc_looks(pixels: np.ndarray) -> np.ndarray:
 
 
 def inspect_audio(path: str) -> tuple[Any, ...]:
-    """Give the record of a sound, which is decoded completely."""
+    """Give the facts of a sound, which is decoded completely."""
     try:
         import soundfile
     except ImportError as error:
@@ -192,7 +222,7 @@ def inspect_audio(path: str) -> tuple[Any, ...]:
                 raise OSError(f"it breaks off after {promised[2]} of {promised[1]} bytes of sound")
             if n_frames == 0:
                 raise OSError("it has no samples")
-            return True, sound.format, 0, 0, n_frames / sound.samplerate, _hash(content), NO_LOOKS
+            return True, sound.format, 0, 0, n_frames / sound.samplerate, _hash(content)
     except soundfile.LibsndfileError as error:
         raise OSError(f"cannot decode the sound: {error.error_string}") from error
 
@@ -213,8 +243,8 @@ def _to_grey(image: Image.Image) -> Image.Image:
     return image if image.mode == "L" else image.convert("L")
 
 
-def _hash(content: bytes) -> np.ndarray:
-    return np.frombuffer(hashlib.blake2b(content, digest_size=16).digest(), dtype=np.uint64)
+def _hash(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).digest()
 
 
 @contextmanager

@@ -13,8 +13,7 @@ from tests.utils.checks.conftest import draw
 
 
 def look(image: Image.Image) -> np.ndarray:
-    pixels = np.frombuffer(shrink(image.convert("L")), dtype=np.uint8)
-    return calc_looks(pixels.reshape(1, 9, 9))[0]
+    return calc_looks(shrink([image]))[0]
 
 
 def test_looks_by_a_plain_loop() -> None:
@@ -24,6 +23,21 @@ def test_looks_by_a_plain_loop() -> None:
         across = [picture[i, j] > picture[i, j - 1] for i, j in places]
         down = [picture[i, j] > picture[i - 1, j] for i, j in places]
         assert np.unpackbits(looks.view(np.uint8)).tolist() == [*across, *down]
+
+
+@pytest.mark.parametrize("size", [(64, 64), (37, 50), (5, 7), (400, 300)])
+def test_pictures_shrunk_at_once_look_like_each_alone(tmp_path: Path, size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(2)
+    pictures = [Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)) for _ in range(70)]
+    box = Image.Resampling.BOX
+    alone = [np.asarray(p.convert("L").resize((9, size[1]), box).resize((9, 9), box)) for p in pictures]
+    assert np.array_equal(shrink(pictures), np.stack(alone))
+    for i, picture in enumerate(pictures):
+        (picture.convert("L") if i % 3 == 0 else picture).save(tmp_path / f"{i}.png")  # stacks of two modes
+    (tmp_path / "5.png").write_bytes(b"broken")
+    alone[5] = np.zeros((9, 9), dtype=np.uint8)
+    looks = inspect_chunk([str(tmp_path / f"{i}.png") for i in range(70)]).records["looks"]
+    assert np.array_equal(looks, calc_looks(np.stack(alone)))
 
 
 def test_what_is_found(root: Path) -> None:
