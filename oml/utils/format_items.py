@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,9 +25,8 @@ def find_missing_files(df: pd.DataFrame, options: FormatOptions) -> Iterator[For
     if not options.check_files:
         return
     codes, paths = pd.factorize(df[PATHS_COLUMN])
-    is_missing = np.array(
-        [not _is_there(options.root, path) for path in paths.tolist()] + [True]
-    )  # the last: empty, code -1
+    root = os.fspath(options.root)
+    is_missing = np.array([not _is_there(root, path) for path in paths.tolist()] + [True])  # the last: empty, code -1
     cure = "Check the folder and the paths, which must be relative to it or absolute, or drop these rows."
     text = f"must be the path of an existing file, from the folder {str(options.root)!r} on."
     yield from describe(df, "path", [PATHS_COLUMN], is_missing[codes], text, cure)
@@ -96,7 +94,7 @@ def _to_floats(column: pd.Series) -> np.ndarray:
     return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _is_there(root: Path, path: Any) -> bool:
+def _is_there(root: str, path: Any) -> bool:
     return isinstance(path, (str, os.PathLike)) and os.path.isfile(os.path.join(root, path))
 
 

@@ -4,6 +4,7 @@ What lies in files: whether they can be decoded, of which format and size they a
 Many files are read by several processes at once, which load nothing but the decoders.
 """
 
+import gc
 import hashlib
 import multiprocessing
 import os
@@ -257,6 +258,6 @@ def _start(n_workers: int) -> Iterator[Any]:
     method = "fork" if sys.platform == "linux" else "spawn"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
-        pool = multiprocessing.get_context(method).Pool(n_workers)
+        pool = multiprocessing.get_context(method).Pool(n_workers, gc.freeze)  # what was inherited is never garbage
     with pool:
         yield pool.imap
