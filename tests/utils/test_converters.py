@@ -15,7 +15,7 @@ from oml.datasets import get_retrieval_datasets
 from oml.errors import InvalidInputError
 from oml.utils.converters.cars196 import build_cars196_df
 from oml.utils.converters.cub import build_cub_df
-from oml.utils.converters.inshop import build_inshop_df
+from oml.utils.converters.inshop import build_inshop_df, scale_boxes
 from oml.utils.converters.sop import build_sop_df
 from oml.utils.dataframe_format import check_retrieval_dataframe_format
 
@@ -160,13 +160,33 @@ def test_inshop(tmp_path: Path, in_folders: bool) -> None:
             (tmp_path / name).rename(tmp_path / folder / name)
     df = build_inshop_df(tmp_path, False, is_complete=False)
     assert take(df, "label", "split", "is_query", "is_gallery", "category", "x_1", "x_2", "y_1", "y_2") == [
-        (2, "train", None, None, "Dresses", 1, 40, 2, 45),
-        (2, "train", None, None, "Dresses", 2, 40, 2, 45),
-        (80, "validation", True, False, "Denim", 4, 40, 2, 45),
-        (80, "validation", False, True, "Denim", 5, 40, 2, 45),
+        (2, "train", None, None, "Dresses", 0, 10, 0, 3),
+        (2, "train", None, None, "Dresses", 0, 10, 0, 3),
+        (80, "validation", True, False, "Denim", 1, 10, 0, 3),
+        (80, "validation", False, True, "Denim", 1, 10, 0, 3),
     ]
     assert df["path"][0] == "img_highres/WOMEN/Dresses/id_00000002/02_1_front.jpg"
     assert "x_1" not in build_inshop_df(tmp_path, True, is_complete=False)
+
+
+def test_boxes_of_inshop_are_those_of_the_large_pictures(tmp_path: Path) -> None:
+    sizes, boxes = [(150, 220), (220, 150), (256, 256), (150, 220)], [[16, 60, 33, 110]] * 3 + [[0, 2, 5, 200]]
+    small = []
+    for i, ((width, height), (x_1, x_2, y_1, y_2)) in enumerate(zip(sizes, boxes, strict=True)):
+        large = Image.new("L", (width, height), 100)
+        large.paste(255, (x_1, y_1, x_2, y_2))
+        large.save(tmp_path / f"{i}.png")
+        square = Image.new("L", (256, 256))  # as the small pictures are published: shrunk, in the middle
+        scale = 256 / max(width, height)
+        shrunk = large.resize((round(width * scale), round(height * scale)))
+        square.paste(shrunk, ((256 - shrunk.width) // 2, (256 - shrunk.height) // 2))
+        left, top, right, bottom = square.point(lambda value: 255 * (value > 180)).getbbox()
+        small.append((f"{i}.png", left, right, top, bottom))
+    df = pd.DataFrame([*small, ("0.png", 0, 20, 0, 256)], columns=["path", "x_1", "x_2", "y_1", "y_2"])
+    scaled = scale_boxes(df, tmp_path)
+    np.testing.assert_allclose(scaled[:4], boxes, atol=1)
+    assert scaled[4:].isna().all(axis=None)  # in the margin
+    assert scale_boxes(df[:0], tmp_path).shape == (0, 4)
 
 
 @pytest.mark.parametrize("boxes", [[], ["--no-bboxes"]])
