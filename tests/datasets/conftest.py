@@ -30,3 +30,15 @@ def df() -> pd.DataFrame:
             "is_gallery": [True, True, False, True, True, True],
         }
     )
+
+
+@pytest.fixture(params=["names", "tuples", "mixed", "flags", "several"])
+def any_labels(request: pytest.FixtureRequest) -> tuple[list, list, list]:
+    """Labels of six items, the last two for validation; the distinct ones, and what the items get."""
+    if request.param == "several":
+        cells = [["a"], ["b", "a"], [], ["b"], ["a"], ["a", "b"]]
+        return cells, ["a", "b"], [[name in cell for name in "ab"] for cell in cells]
+    one, two = {"names": ("a", "b"), "tuples": ((1, "a"), (2,)), "mixed": (1, "1"), "flags": (True, False)}[
+        request.param
+    ]
+    return [one, two, one, two, two, two], [one, two], [0, 1, 0, 1, 1, 1]

@@ -20,6 +20,7 @@ from tests.reference.audios import read_window
 RATE = 8000
 SECONDS = [0.5, 1.5, 2.0, 0.25, 1.0, 3.0]
 OPTIONS = {"sample_rate": RATE, "max_num_seconds": 1.0}
+FLAGS = {"is_query": [None] * 4 + [True] * 2, "is_gallery": [None] * 4 + [True] * 2}
 TABLES = [AudioLabeledDataset, AudioQueryGalleryDataset, AudioQueryGalleryLabeledDataset]
 
 
@@ -216,8 +217,26 @@ def test_default_drawing(audios_root):
 
 def test_tables_of_any_kind(audios_root, df):
     df = df.assign(split=["train"] * 4 + ["validation"] * 2, label=list("aabbcc"))
-    flags = {"is_query": [None] * 4 + [True] * 2, "is_gallery": [None] * 4 + [True] * 2}
-    train, val = datasets.get_retrieval_datasets("audios", df.assign(**flags), audios_root, train=OPTIONS, val=OPTIONS)
+    train, val = datasets.get_retrieval_datasets("audios", df.assign(**FLAGS), audios_root, train=OPTIONS, val=OPTIONS)
     assert (len(train), len(val)) == (4, 2)
     assert train[1]["input_tensors"].shape == (1, RATE)
     assert isinstance(val, AudioQueryGalleryLabeledDataset)
+
+
+def test_labels_of_any_kind(audios_root, df, any_labels):
+    """Names, tuples, lists of several labels: as for pictures."""
+    labels, names, expected = any_labels
+    df = df.drop(columns="category").assign(split=["train"] * 4 + ["validation"] * 2, label=labels, **FLAGS)
+    train, val = datasets.get_retrieval_datasets("audios", df, audios_root, **OPTIONS)
+    alone = AudioLabeledDataset(df, audios_root, **OPTIONS, label_mapping=val.label_mapping)
+    assert train.label_mapping.names == names
+    for dataset, values in ((train, expected[:4]), (val, expected[4:]), (alone, expected)):
+        assert dataset.get_labels().tolist() == values
+        batch = next(iter(DataLoader(dataset, batch_size=len(dataset))))
+        assert batch["labels"].tolist() == values
+        assert batch["input_tensors"].shape == (len(values), 1, RATE)
+
+
+def test_missing_labels(audios_root, df):
+    with pytest.raises(InvalidInputError, match="'label' must not be empty, 1 rows are, at the positions 2"):
+        AudioLabeledDataset(df.assign(label=["a", "a", None, "b", "b", "b"]), audios_root)

@@ -4,10 +4,12 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from oml.datasets.retrieval import MODALITIES, get_retrieval_datasets
 from oml.errors import InvalidInputError
+from oml.models import CharExtractor
 from oml.utils.labels import LabelMapping
 
 TRANSFORMS = {"train": {"transform": v2.PILToTensor()}, "val": {"transform": v2.ToImage()}}
@@ -113,3 +115,19 @@ def test_texts(table: pd.DataFrame) -> None:
 
 def test_modalities_have_the_documented_names() -> None:
     assert list(MODALITIES) == ["images", "texts", "audios"]
+
+
+@pytest.mark.parametrize("modality", ["images", "texts"])
+def test_labels_of_any_kind(images_root: Path, table: pd.DataFrame, any_labels: tuple, modality: str) -> None:
+    labels, names, expected = any_labels
+    split = ["train"] * 4 + ["validation"] * 2
+    flag = [None] * 4 + [True] * 2
+    df = table.assign(label=labels, split=split, is_query=flag, is_gallery=flag)
+    if modality == "texts":
+        df = df.drop(columns="path").assign(text=list("abcdef"))
+    options = {"tokenizer": CharExtractor(feat_dim=8).get_tokenizer()} if modality == "texts" else {}
+    train, val = get_retrieval_datasets(modality, df, images_root, **options)
+    assert train.label_mapping.names == val.label_mapping.names == names
+    assert (train.get_labels().tolist(), val.get_labels().tolist()) == (expected[:4], expected[4:])
+    batch = next(iter(DataLoader(train, batch_size=4)))
+    assert batch["labels"].tolist() == expected[:4]
