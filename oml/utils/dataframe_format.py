@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from oml.const import (
+    BBOXES_COLUMNS,
     CATEGORIES_COLUMN,
     IS_GALLERY_COLUMN,
     IS_QUERY_COLUMN,
@@ -39,6 +40,8 @@ from oml.utils.tables import TTable, read_table
 
 TRAIN, VALIDATION = "train", "validation"
 FLAGS = (IS_QUERY_COLUMN, IS_GALLERY_COLUMN)
+ITEM_COLUMNS = (PATHS_COLUMN, TEXTS_COLUMN, START_TIME_COLUMN, *BBOXES_COLUMNS)
+COLUMNS = (*OBLIGATORY_COLUMNS, *ITEM_COLUMNS, CATEGORIES_COLUMN, SEQUENCE_COLUMN)
 
 
 def check_retrieval_dataframe_format(
@@ -102,7 +105,8 @@ def _find_column_trouble(df: pd.DataFrame, options: FormatOptions) -> Iterator[F
     if not any(c in df.columns for c in items):
         text = f"one of them must be there. The table has {list(df.columns)}. Add the one that holds your items."
         yield describe_columns("columns", items, text)
-    twice = tuple(str(c) for c in df.columns[df.columns.duplicated()].unique())
+    renamed = [c for c in COLUMNS if c in df.columns and f"{c}.1" in df.columns]  # by pandas, when it reads a csv file
+    twice = tuple(dict.fromkeys([*map(str, df.columns[df.columns.duplicated()]), *renamed]))
     if twice:
         yield describe_columns("columns", twice, "must not occur twice. Drop or rename one.")
 

@@ -320,3 +320,12 @@ def test_paths_outside_the_root(tmp_path: Path, table: pd.DataFrame) -> None:
     assert "`allow_outside_root=True`" in violation.message
     inside = table.assign(path=[f"{tmp_path}/images/../{i}.png" for i in range(len(table))])
     assert list(find_format_violations(inside, tmp_path, **options)) == []
+
+
+def test_a_file_with_a_column_twice(tmp_path: Path) -> None:
+    """pandas calls the second one `label.1` and `split.1` without a word."""
+    (tmp_path / "df.csv").write_text(
+        "label,split,label,is_query,is_gallery,text,split,own,own.1\n0,train,1,,,a,validation,,\n"
+    )
+    with pytest.raises(InvalidInputError, match="Columns 'label', 'split': must not occur twice"):
+        check_retrieval_dataframe_format(tmp_path / "df.csv")
