@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import pad, softplus
 
 from oml.functional.distances import candidate_dist
+from oml.interfaces.masks import count_in_rows
 from oml.interfaces.miners import TripletCandidates, TripletDistances
 
 # beyond so many positives per anchor sorting is faster (measured for batches of 256 to 1024 on a processor)
@@ -78,7 +79,7 @@ def list_triplets(positives: Tensor, negatives: Tensor, chosen: Tensor | None = 
     """
     pair_anchors, pair_positives = positives.nonzero(as_tuple=True)
     candidates = negatives.nonzero(as_tuple=True)[1]
-    n_negatives = negatives.sum(dim=1)
+    n_negatives = count_in_rows(negatives)
     starts = n_negatives.cumsum(dim=0) - n_negatives  # where the negatives of an anchor start among the candidates
     repeats = n_negatives[pair_anchors]
     ends = repeats.cumsum(dim=0)
@@ -154,7 +155,7 @@ def _squeeze_slots(near: Tensor) -> Tensor:
     """Drop the empty places, where counting them costs nothing."""
     if near.device.type != "cpu" or near.numel() == 0:
         return near
-    n_slots = int((near > -math.inf).sum(dim=1).max())
+    n_slots = int(count_in_rows(near > -math.inf).max())
     # sorting visits all the places anyway
     return near.topk(n_slots, dim=1).values if n_slots < near.shape[1] else near
 

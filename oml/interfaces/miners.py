@@ -10,6 +10,7 @@ from torch import LongTensor, Tensor
 
 from oml.errors import check, show_some
 from oml.interfaces.features import check_finite
+from oml.interfaces.masks import count_in_rows
 
 TTriplets = tuple[Tensor, Tensor, Tensor]
 TTripletsIds = tuple[LongTensor, LongTensor, LongTensor] | tuple[list[int], list[int], list[int]]
@@ -41,7 +42,7 @@ class TripletCandidates(NamedTuple):
 
     def count_triplets(self) -> Tensor:
         """Give the number of triplets, a tensor without dimensions."""
-        return (self.positives.exist.sum(dim=1) * self.negatives.exist.sum(dim=1)).sum()
+        return (count_in_rows(self.positives.exist) * count_in_rows(self.negatives.exist)).sum()
 
 
 class TripletDistances(NamedTuple):
@@ -60,7 +61,7 @@ class TripletDistances(NamedTuple):
 
     def count_triplets(self) -> Tensor:
         """Give the number of triplets, without their weight, a tensor without dimensions."""
-        return ((self.near != -math.inf).sum(dim=1) * (self.far != math.inf).sum(dim=1)).sum()
+        return (count_in_rows(self.near != -math.inf) * count_in_rows(self.far != math.inf)).sum()
 
 
 def labels2list(labels: TLabels) -> list[int]:
@@ -84,7 +85,7 @@ def labels2list(labels: TLabels) -> list[int]:
 
 def labels2tensor(labels: TLabels, features: Tensor) -> Tensor:
     """
-    Give the labels as a tensor (B,) on the device of the features (B, D), without waiting for the device.
+    Give the labels as a tensor (B,), int64 or bool, on the device of the features (B, D), without waiting for it.
 
     Raises:
         TypeError: the labels are neither a tensor nor a list.
@@ -95,7 +96,10 @@ def labels2tensor(labels: TLabels, features: Tensor) -> Tensor:
         tensor([3, 1])
 
     """
-    return check_labels(labels, features).to(features.device, non_blocking=True)
+    labels = check_labels(labels, features)
+    # arithmetic and comparisons do not know all the integers without a sign
+    dtype = labels.dtype if labels.dtype == torch.bool else torch.long
+    return labels.to(features.device, dtype, non_blocking=True)
 
 
 def check_labels(labels: TLabels, features: Tensor) -> Tensor:

@@ -154,7 +154,14 @@ class ArcFaceLossWithMLP(nn.Module):
 
     def forward(self, x: Tensor, y: TLabels) -> Tensor:
         """Give the loss of the features (B, D) with the labels (B,), with the errors of `ArcFaceLoss`."""
-        loss: Tensor = self.arcface(self.mlp(x), y)
+        first = self.mlp[0]
+        check(
+            x.ndim == 2 and x.shape[1] == first.in_features,
+            f"features must be (B, {first.in_features}), as wide as the perceptron takes them, got {tuple(x.shape)}. "
+            "Make the criterion with in_features equal to the width of the features.",
+        )
+        check(x.is_floating_point(), f"features must be floating-point numbers, got {x.dtype}.")
+        loss: Tensor = self.arcface(self.mlp(x.to(first.weight.dtype)), y)
         return loss
 
     @property

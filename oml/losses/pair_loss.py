@@ -74,7 +74,8 @@ class PairLoss(nn.Module, ABC):
                 `oml.functional.relations.find_same` takes: several labels per item, or a given relevance.
             ref_features: Candidates (C, D) instead of the batch itself.
             ref_labels: Their labels.
-            has_own_refs: The first B candidates are the batch itself; otherwise none of its items should be among them.
+            has_own_refs: The first B references are the batch itself, so they are taken from `features`, with their
+                gradients; otherwise none of its items should be among the references.
 
         Raises:
             TypeError: labels are of an unknown type.
@@ -82,7 +83,12 @@ class PairLoss(nn.Module, ABC):
 
         """
         positives, negatives = find_pairs(labels, features, ref_labels, ref_features, has_own_refs)
-        scores = self.calc_scores(features, ref_features)
+        if has_own_refs and ref_features is not None:
+            # the batch by itself takes one product less, and a memory without a graph takes none for its gradient
+            parts = self.calc_scores(features, None), self.calc_scores(features, ref_features[len(features) :])
+            scores = torch.cat(parts, dim=1)
+        else:
+            scores = self.calc_scores(features, ref_features)
         anchor_losses = self.calc_losses(scores, positives, negatives)
         if scores.device.type == "cpu" and not torch.compiler.is_compiling() and not anchor_losses.exist.any():
             self._warn_of_no_pairs()
@@ -135,4 +141,4 @@ class DistancePairLoss(PairLoss):
 
 
 def _calc_mean(values: Tensor, mask: Tensor) -> float:
-    return float(torch.where(mask, values, 0).sum() / mask.sum().clamp_min(1))
+    return float(torch.where(mask, values, 0).sum() / mask.count_nonzero().clamp_min(1))

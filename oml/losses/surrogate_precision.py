@@ -8,6 +8,7 @@ from oml.errors import check
 from oml.functional.losses.anchors import AnchorLosses
 from oml.functional.losses.precision import surrogate_precision
 from oml.functional.losses.reduction import check_temperatures
+from oml.interfaces.masks import count_in_rows
 from oml.losses.pair_loss import DistancePairLoss
 
 
@@ -53,7 +54,7 @@ class SurrogatePrecision(DistancePairLoss):
     def calc_losses(self, scores: Tensor, positives: Tensor, negatives: Tensor) -> AnchorLosses:
         """Give 1 - precision@k of the anchors; a candidate in neither mask is the anchor itself."""
         relevant = ~negatives
-        n_own = (relevant & ~positives).sum(dim=1)
+        n_own = count_in_rows(relevant & ~positives)
         precisions = surrogate_precision(
             scores, relevant, self.k + n_own, self.temperature1, self.temperature2, reduction="none"
         )

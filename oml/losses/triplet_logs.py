@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from oml.interfaces.masks import count_in_rows
 from oml.interfaces.miners import TripletDistances
 
 TLogs = Mapping[str, Tensor | float]
@@ -85,7 +86,7 @@ def _sum_distances(part: TripletDistances) -> tuple[Tensor, Tensor]:
     has_near, has_far = near != -math.inf, far != math.inf
     near_sums = torch.where(has_near, near, 0).sum(dim=1)
     far_sums = torch.where(has_far, far, 0).sum(dim=1)
-    return (near_sums * has_far.sum(dim=1)).sum(), (far_sums * has_near.sum(dim=1)).sum()
+    return (near_sums * count_in_rows(has_far)).sum(), (far_sums * count_in_rows(has_near)).sum()
 
 
 def _name_logs(active: Tensor | float, near: Tensor | float, far: Tensor | float) -> dict[str, Tensor | float]:

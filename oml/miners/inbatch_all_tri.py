@@ -10,6 +10,7 @@ from torch import LongTensor, Tensor
 
 from oml.errors import check
 from oml.functional.triplets import find_positives_and_negatives, list_triplets
+from oml.interfaces.masks import count_in_rows
 from oml.interfaces.miners import (
     Candidates,
     ITripletsMinerInBatch,
@@ -140,7 +141,7 @@ def _choose(
     """Give random positions in the list of triplets, or None for all of them in order."""
     if limit == sys.maxsize and not shuffle:
         return None
-    n_triplets = int((positives.sum(dim=1) * negatives.sum(dim=1)).sum())
+    n_triplets = int((count_in_rows(positives) * count_in_rows(negatives)).sum())
     if limit >= n_triplets and not shuffle:
         return None
     # numpy's global generator can not choose a few of many without listing all: it seeds one that can

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from oml.functional.distances import pairwise_dist
 from oml.functional.triplets import find_positives_and_negatives
-from oml.interfaces.miners import Candidates, TLabels, labels2tensor
+from oml.interfaces.miners import TLabels, TripletCandidates, labels2tensor
 from oml.miners.inbatch_hard_tri import HardTripletsMiner
 
 
@@ -48,24 +48,18 @@ class PairsMiner:
             distances = pairwise_dist(features, features)
             chosen = HardTripletsMiner().sample_candidates(distances, labels_tensor)
             is_anchor = chosen.positives.exist & chosen.negatives.exist
-            positives, negatives = _mark(chosen.positives, is_anchor), _mark(chosen.negatives, is_anchor)
+            masks = _mark(chosen, is_anchor)
         else:
             positives, negatives = find_positives_and_negatives(labels_tensor)
             is_anchor = positives.any(dim=1, keepdim=True) & negatives.any(dim=1, keepdim=True)
-            positives, negatives = positives & is_anchor, negatives & is_anchor
-        same, other = (_list_pairs(mask) for mask in (positives, negatives))
-        is_negative = torch.arange(same.shape[1] + other.shape[1], device=features.device) >= same.shape[1]
-        first, second = torch.cat([same, other], dim=1)
-        return first, second, is_negative
+            masks = torch.stack([positives, negatives]) & is_anchor
+        is_negative, first, second = (masks | masks.mT).triu_(diagonal=1).nonzero().unbind(dim=1)
+        return first, second, is_negative.bool()
 
 
-def _mark(chosen: Candidates, is_anchor: Tensor) -> Tensor:
-    """Give which of the items are chosen by an anchor, (B, B)."""
-    if chosen.ids is None:  # there is one item at most
-        return chosen.exist & is_anchor
-    return is_anchor.new_zeros(len(is_anchor), len(is_anchor)).scatter_(1, chosen.ids, is_anchor)
-
-
-def _list_pairs(mask: Tensor) -> Tensor:
-    """Give the positions of the pairs that are marked in either order, (2, P)."""
-    return (mask | mask.T).triu(diagonal=1).nonzero().T
+def _mark(chosen: TripletCandidates, is_anchor: Tensor) -> Tensor:
+    """Give which items an anchor has chosen as a positive, and which as a negative, (2, B, B)."""
+    if chosen.positives.ids is None or chosen.negatives.ids is None:  # there is one item at most, so no anchor
+        return is_anchor.new_zeros(2, len(is_anchor), len(is_anchor))
+    ids = torch.stack([chosen.positives.ids, chosen.negatives.ids])
+    return is_anchor.new_zeros(2, len(is_anchor), len(is_anchor)).scatter_(2, ids, is_anchor.expand_as(ids))

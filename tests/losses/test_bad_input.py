@@ -42,6 +42,36 @@ def test_labels_of_a_wrong_length_or_type(generator, name: str) -> None:
         criterion(features, "a" * 12)
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.uint16, torch.uint64])
+@pytest.mark.parametrize("name", WITH_LABELS)
+def test_labels_of_every_integer_type(generator, name: str, dtype: torch.dtype) -> None:
+    make, features = CRITERIA[name][0], make_features(generator)
+    expected, found = make(), make()
+    for _ in range(2):  # the second time banks have labels, too
+        assert torch.equal(found(features, LABELS.to(dtype)), expected(features, LABELS))
+
+
+@pytest.mark.parametrize("name", WITH_LABELS)
+def test_half_precision_without_autocast(generator, name: str) -> None:
+    make = CRITERIA[name][0]
+    features = make_features(generator).half()
+    found = make()(features.requires_grad_(), LABELS)
+    found.backward()
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, make()(features.float(), LABELS))
+    assert features.grad.dtype == torch.float16
+    assert features.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", [name for name in CRITERIA if "arcface" in name])
+def test_features_of_another_width_or_type(generator, name: str) -> None:
+    criterion, features = CRITERIA[name][0](), make_features(generator)
+    with pytest.raises(InvalidInputError, match=r"features must be \(B, 8\).* got \(12, 5\)\. Make the criterion with"):
+        criterion(features[:, :5], LABELS)
+    with pytest.raises(InvalidInputError, match=r"features must be floating-point numbers, got torch.int64"):
+        criterion(features.long(), LABELS)
+
+
 def test_finite_numbers_whose_sum_overflows_are_fine() -> None:
     check_finite(torch.full((2, 3), 3e38))
     check_finite(torch.full((5,), 6e4, dtype=torch.float16))

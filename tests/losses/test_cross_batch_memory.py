@@ -81,3 +81,16 @@ def test_errors():
         CrossBatchMemory(MultiSimilarityLoss(), size=0)
     with pytest.raises(InvalidInputError, match="`start` must not be negative, got -1"):
         CrossBatchMemory(MultiSimilarityLoss(), size=4, start=-1)
+
+
+def test_the_memory_needs_no_gradient(generator, monkeypatch):
+    """Only the batch has one, so a step multiplies no matrix for the gradient of the memory."""
+    loss, seen = ContrastiveLoss(), []
+    calc_scores = loss.calc_scores
+    monkeypatch.setattr(loss, "calc_scores", lambda x, refs: (seen.append(refs), calc_scores(x, refs))[1])
+    criterion = CrossBatchMemory(loss, size=10)
+    for features, labels in make_batches(2, generator):
+        criterion(features.requires_grad_(), labels).backward()
+    assert seen[:2] == [None, None]
+    assert seen[2].shape == (6, 8)
+    assert not seen[2].requires_grad

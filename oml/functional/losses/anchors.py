@@ -8,6 +8,7 @@ from torch.autograd.function import once_differentiable
 
 from oml.errors import check
 from oml.functional.losses.reduction import check_reduction
+from oml.interfaces.masks import count_in_rows
 
 
 class AnchorLosses(NamedTuple):
@@ -103,7 +104,7 @@ def any_in_rows(mask: Tensor) -> Tensor:
 
 def mean_where(scores: Tensor, mask: Tensor) -> Tensor:
     """Give the mean of those scores (A, C) of each anchor that the mask (A, C) names: (A,); of none it is 0."""
-    return scores.masked_fill(~mask, 0).sum(dim=1) / mask.sum(dim=1).clamp_min(1)
+    return scores.masked_fill(~mask, 0).sum(dim=1) / count_in_rows(mask).clamp_min(1)
 
 
 def check_masks(scores: Tensor, positives: Tensor, negatives: Tensor) -> None:

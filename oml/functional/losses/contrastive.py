@@ -6,6 +6,7 @@ from torch import Tensor
 from oml.functional.distances import at_least_float32
 from oml.functional.losses.anchors import AnchorLosses, any_in_rows, check_masks, logsumexp_where
 from oml.functional.losses.ranks import take_relevant
+from oml.interfaces.masks import count_in_rows
 
 
 def contrastive_loss(
@@ -34,18 +35,18 @@ def contrastive_loss(
         >>> positives = torch.tensor([[True, False, False]])
         >>> losses = contrastive_loss(torch.tensor([[0.5, 0.75, 2.0]]), positives, ~positives, 0.0, 1.0)
         >>> losses.losses.T, losses.n_terms.T
-        (tensor([[0.5000, 0.2500]]), tensor([[1., 1.]]))
+        (tensor([[0.5000, 0.2500]]), tensor([[1, 1]]))
 
     """
     check_masks(distances, positives, negatives)
     distances = at_least_float32(distances)
     near, is_positive = take_relevant(distances, positives)
     too_far = (near - positive_margin).relu().masked_fill(~is_positive, 0)
-    too_near = (negative_margin - distances).relu().masked_fill(~negatives, 0)
+    too_near = (negative_margin - distances).masked_fill_(~negatives, 0).relu_()
     return AnchorLosses(
         torch.stack([too_far.sum(dim=1), too_near.sum(dim=1)]),
         exist=any_in_rows(positives | negatives),
-        n_terms=torch.stack([x.detach().sign().sum(dim=1) for x in (too_far, too_near)]),
+        n_terms=torch.stack([count_in_rows(x > 0) for x in (too_far, too_near)]),
     )
 
 

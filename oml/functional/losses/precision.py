@@ -7,6 +7,7 @@ from oml.errors import check
 from oml.functional.distances import at_least_float32
 from oml.functional.losses.ranks import soft_ranks, take_relevant
 from oml.functional.losses.reduction import check_temperatures, get_reduced
+from oml.interfaces.masks import count_in_rows
 
 
 def surrogate_precision(
@@ -50,7 +51,7 @@ def surrogate_precision(
     )
     scores, relevant = -at_least_float32(distances), mask_gt.bool()
     targets, exist = take_relevant(scores, relevant)
-    n_relevant = relevant.sum(dim=1)
+    n_relevant = count_in_rows(relevant)
     ks = k if isinstance(k, Tensor) else torch.full_like(n_relevant, k)
     is_among_first = torch.sigmoid((ks[:, None] - soft_ranks(targets, scores, t2)) / t1)
     n_best = torch.minimum(n_relevant, ks).clamp_min(1)

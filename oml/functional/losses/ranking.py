@@ -9,6 +9,7 @@ from torch import Tensor
 from oml.functional.distances import at_least_float32
 from oml.functional.losses.anchors import AnchorLosses, any_in_rows, check_masks
 from oml.functional.losses.ranks import soft_ranks, take_relevant
+from oml.interfaces.masks import count_in_rows
 
 
 def smooth_ap_loss(similarities: Tensor, positives: Tensor, negatives: Tensor, temperature: float) -> AnchorLosses:
@@ -44,7 +45,7 @@ def smooth_ap_loss(similarities: Tensor, positives: Tensor, negatives: Tensor, t
     # a target counts itself as 1/2, and has the rank 1
     precisions = ((among_positives + 0.5) / (among_all + 0.5)).masked_fill(~is_positive, 0)
     exist = any_in_rows(positives) & any_in_rows(negatives)
-    average = precisions.sum(dim=1) / positives.sum(dim=1).clamp_min(1)
+    average = precisions.sum(dim=1) / count_in_rows(positives).clamp_min(1)
     return AnchorLosses((1 - average).masked_fill(~exist, 0), exist)
 
 
@@ -89,7 +90,7 @@ def recall_at_k_loss(
     targets, is_positive = take_relevant(scores, positives)
     # a target counts itself as 1/2, so this is the rank less 1/2
     ranks = soft_ranks(targets, scores.masked_fill(~(positives | negatives), -math.inf), rank_temperature)
-    n_positives = positives.sum(dim=1)
+    n_positives = count_in_rows(positives)
     recalls = []
     for k in ks:
         is_among_first = torch.sigmoid((k - ranks) / count_temperature).masked_fill(~is_positive, 0)
@@ -140,6 +141,6 @@ def fast_ap_loss(similarities: Tensor, positives: Tensor, negatives: Tensor, n_b
     all_so_far = (of_positives + of_negatives).cumsum(dim=1)
     is_empty = all_so_far == 0
     average = (of_positives * so_far / all_so_far.masked_fill(is_empty, 1)).sum(dim=1)
-    average = average / positives.sum(dim=1).clamp_min(1)
+    average = average / count_in_rows(positives).clamp_min(1)
     exist = any_in_rows(positives) & any_in_rows(negatives)
     return AnchorLosses((1 - average).masked_fill(~exist, 0), exist)

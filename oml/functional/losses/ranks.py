@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from oml.interfaces.masks import count_in_rows
+
 # elements handled at once: few enough for the cache of a processor, many enough to fill an accelerator
 CPU_BLOCK = 2**16
 DEVICE_BLOCK = 2**24
@@ -52,7 +54,7 @@ def take_relevant(scores: Tensor, relevant: Tensor) -> tuple[Tensor, Tensor]:
     """
     if scores.device.type != "cpu" or not scores.numel():
         return scores, relevant
-    n_places = int(relevant.sum(dim=1).max())
+    n_places = int(count_in_rows(relevant).max())
     if n_places == scores.shape[1]:
         return scores, relevant
     exist, ids = relevant.to(torch.uint8).topk(n_places, dim=1)

@@ -7,6 +7,7 @@ from torch.nn.functional import softplus
 from oml.functional.distances import at_least_float32
 from oml.functional.losses.anchors import AnchorLosses, any_in_rows, check_masks, logsumexp_where, mean_where
 from oml.functional.losses.ranks import take_relevant
+from oml.interfaces.masks import count_in_rows
 
 
 def nt_xent_loss(similarities: Tensor, positives: Tensor, negatives: Tensor, temperature: float) -> AnchorLosses:
@@ -39,7 +40,7 @@ def nt_xent_loss(similarities: Tensor, positives: Tensor, negatives: Tensor, tem
     against = logsumexp_where(logits, negatives)
     targets, is_positive = take_relevant(logits, positives)
     losses = softplus(against[:, None] - targets).masked_fill(~is_positive, 0).sum(dim=1)
-    n_terms = positives.sum(dim=1) * any_in_rows(negatives)
+    n_terms = count_in_rows(positives) * any_in_rows(negatives)
     return AnchorLosses(losses, n_terms > 0, n_terms)
 
 
