@@ -161,7 +161,7 @@ class ArcFaceLossWithMLP(nn.Module):
             "Make the criterion with in_features equal to the width of the features.",
         )
         check(x.is_floating_point(), f"features must be floating-point numbers, got {x.dtype}.")
-        loss: Tensor = self.arcface(self.mlp(x.to(first.weight.dtype)), y)
+        loss: Tensor = self.arcface(self.mlp(x.to(next(self.mlp.parameters()).dtype)), y)
         return loss
 
     @property
