@@ -10,6 +10,7 @@ from torch.nn.functional import linear
 from oml.errors import check, show_some
 from oml.functional.distances import normalise
 from oml.functional.label_smoothing import label_smoothing
+from oml.functional.losses.class_inputs import check_width
 from oml.functional.losses.classification import make_arcface_head
 from oml.functional.losses.margin_softmax import ClassifierOutput, Head, margin_softmax
 from oml.interfaces.miners import TLabels
@@ -154,14 +155,9 @@ class ArcFaceLossWithMLP(nn.Module):
 
     def forward(self, x: Tensor, y: TLabels) -> Tensor:
         """Give the loss of the features (B, D) with the labels (B,), with the errors of `ArcFaceLoss`."""
-        first = self.mlp[0]
-        check(
-            x.ndim == 2 and x.shape[1] == first.in_features,
-            f"features must be (B, {first.in_features}), as wide as the perceptron takes them, got {tuple(x.shape)}. "
-            "Make the criterion with in_features equal to the width of the features.",
-        )
-        check(x.is_floating_point(), f"features must be floating-point numbers, got {x.dtype}.")
-        loss: Tensor = self.arcface(self.mlp(x.to(next(self.mlp.parameters()).dtype)), y)
+        weight = next(self.mlp.parameters())
+        check_width(x, weight.shape[1], "the perceptron takes them")
+        loss: Tensor = self.arcface(self.mlp(x.to(weight.dtype)), y)
         return loss
 
     @property

@@ -8,7 +8,7 @@ from oml.errors import check
 from oml.functional.losses.anchors import AnchorLosses
 from oml.functional.losses.precision import surrogate_precision
 from oml.functional.losses.reduction import check_temperatures
-from oml.interfaces.masks import count_in_rows
+from oml.interfaces.masks import any_in_rows, count_in_rows
 from oml.losses.pair_loss import DistancePairLoss
 
 
@@ -58,5 +58,5 @@ class SurrogatePrecision(DistancePairLoss):
         precisions = surrogate_precision(
             scores, relevant, self.k + n_own, self.temperature1, self.temperature2, reduction="none"
         )
-        exist = relevant.any(dim=1)
+        exist = any_in_rows(relevant)
         return AnchorLosses((1 - precisions).masked_fill(~exist, 0), exist)

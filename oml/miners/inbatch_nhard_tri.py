@@ -8,6 +8,7 @@ from torch import Tensor
 from oml.errors import check
 from oml.functional.distances import pairwise_dist
 from oml.functional.triplets import find_positives_and_negatives
+from oml.interfaces.masks import count_in_rows
 from oml.interfaces.miners import (
     ITripletsMinerInBatch,
     TLabels,
@@ -71,7 +72,7 @@ class NHardTripletsMiner(ITripletsMinerInBatch):
             ("n_positive", self.positive_slice, positives),
             ("n_negative", self.negative_slice, negatives),
         ):
-            n_most = int(mask.sum(dim=1).max()) if len(ids[0]) == 0 and len(mask) else ranks.stop
+            n_most = int(count_in_rows(mask).max()) if len(ids[0]) == 0 and len(mask) else ranks.stop
             check(
                 n_most == 0 or ranks.start < n_most,
                 f"{name} begins at the rank {ranks.start + 1}, but no item of this batch has more than {n_most} "

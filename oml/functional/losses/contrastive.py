@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from oml.functional.distances import at_least_float32
-from oml.functional.losses.anchors import AnchorLosses, any_in_rows, check_masks, logsumexp_where
+from oml.functional.losses.anchors import AnchorLosses, check_masks, logsumexp_where
 from oml.functional.losses.ranks import take_relevant
-from oml.interfaces.masks import count_in_rows
+from oml.interfaces.masks import any_in_rows, count_in_rows
 
 
 def contrastive_loss(

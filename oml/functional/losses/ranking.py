@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from oml.functional.distances import at_least_float32
-from oml.functional.losses.anchors import AnchorLosses, any_in_rows, check_masks
+from oml.functional.losses.anchors import AnchorLosses, check_masks
 from oml.functional.losses.ranks import soft_ranks, take_relevant
-from oml.interfaces.masks import count_in_rows
+from oml.interfaces.masks import any_in_rows, count_in_rows
 
 
 def smooth_ap_loss(similarities: Tensor, positives: Tensor, negatives: Tensor, temperature: float) -> AnchorLosses:

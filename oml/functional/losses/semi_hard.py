@@ -10,8 +10,9 @@ from torch.nn.functional import pad
 
 from oml.errors import check
 from oml.functional.distances import at_least_float32
-from oml.functional.losses.anchors import AnchorLosses, any_in_rows, check_masks
+from oml.functional.losses.anchors import AnchorLosses, check_masks
 from oml.functional.losses.ranks import take_relevant
+from oml.interfaces.masks import any_in_rows
 
 
 def semi_hard_triplet_loss(distances: Tensor, positives: Tensor, negatives: Tensor, margin: float) -> AnchorLosses:

@@ -5,9 +5,9 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from oml.functional.distances import at_least_float32
-from oml.functional.losses.anchors import AnchorLosses, any_in_rows, check_masks, logsumexp_where, mean_where
+from oml.functional.losses.anchors import AnchorLosses, check_masks, logsumexp_where, mean_where
 from oml.functional.losses.ranks import take_relevant
-from oml.interfaces.masks import count_in_rows
+from oml.interfaces.masks import any_in_rows, count_in_rows
 
 
 def nt_xent_loss(similarities: Tensor, positives: Tensor, negatives: Tensor, temperature: float) -> AnchorLosses:
