@@ -125,8 +125,7 @@ def inspect_chunk(paths: Sequence[str]) -> FileFacts:
                 stack = stacks[image.mode, image.size]
                 stack[i] = image
                 if len(stack) * image.width * image.height > MAX_STACKED or len(stack) == MAX_STACK:
-                    pixels[list(stack)] = shrink(list(stack.values()))
-                    stack.clear()
+                    _empty(stack, pixels)
         except FileNotFoundError:
             errors[i] = "there is no such file"
         except UnidentifiedImageError:
@@ -134,14 +133,19 @@ def inspect_chunk(paths: Sequence[str]) -> FileFacts:
         except ERRORS as error:
             errors[i] = str(error) or type(error).__name__
     for stack in stacks.values():
-        if stack:
-            pixels[list(stack)] = shrink(list(stack.values()))
+        _empty(stack, pixels)
     *columns, digests = zip(*rows, strict=True)
     for name, column in zip(COLUMNS, columns, strict=True):
         records[name] = column
     records["content"] = np.frombuffer(b"".join(digests), dtype=np.uint64).reshape(-1, 2)
     records["looks"] = calc_looks(pixels)
     return FileFacts(records, errors)
+
+
+def _empty(stack: dict[int, Image.Image], pixels: np.ndarray) -> None:
+    if stack:
+        pixels[list(stack)] = shrink(list(stack.values()))
+        stack.clear()
 
 
 def inspect_image(path: str) -> tuple[tuple[Any, ...], Image.Image]:
