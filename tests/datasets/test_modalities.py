@@ -57,8 +57,9 @@ def make_audios(folder: Path) -> tuple[Any, dict[str, Any], IExtractor]:
     ("modality", "make"), [("images", make_images), ("texts", make_texts), ("audios", make_audios)]
 )
 def test_all_stages(tmp_path: Path, modality: str, make: Callable[[Path], Any]) -> None:
-    torch.manual_seed(0)
-    tables, options, extractor = make(tmp_path)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        tables, options, extractor = make(tmp_path)
     df = pd.concat(tables, ignore_index=True)
     assert check_dataset(df, tmp_path, verbose=False).errors == []
     train, val = get_retrieval_datasets(modality, df, tmp_path, verbose=False, **options)
