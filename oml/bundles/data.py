@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oml.bundles.card import Card
-from oml.bundles.preprocessing import IMAGE, TEXT
+from oml.bundles.preprocessing import AUDIO, IMAGE, TEXT
 from oml.const import AUDIO_EXTENSIONS, IMAGE_EXTENSIONS, PATHS_COLUMN, SPLIT_COLUMN, TEXTS_COLUMN, TBBox
-from oml.errors import InvalidInputError, check
+from oml.errors import InvalidInputError, check, show_some
 from oml.interfaces.datasets import IBaseDataset, IQueryGalleryLabeledDataset
 from oml.transforms.images.utils import get_im_reader_for_transforms
 
@@ -66,12 +66,14 @@ class Items(NamedTuple):
         names: Paths of files, or texts.
         root: The folder that paths are relative to.
         bboxes: The part of each picture, or None for whole pictures.
+        start_times: Where each sound begins, in seconds, or None for their beginnings.
 
     """
 
     names: list[str]
     root: Path | str = ""
     bboxes: list[TBBox | None] | None = None
+    start_times: list[float] | None = None
 
 
 def make_items(card: Card, transform: Any, items: Items) -> IBaseDataset:
@@ -86,7 +88,7 @@ def make_items(card: Card, transform: Any, items: Items) -> IBaseDataset:
         )
     if card.modality == TEXT:
         return datasets.TextBaseDataset(items.names, transform, **args)
-    audio: IBaseDataset = datasets.AudioBaseDataset(items.names, dataset_root=items.root, **args)
+    audio: IBaseDataset = datasets.AudioBaseDataset(items.names, items.root, start_times=items.start_times, **args)
     return audio
 
 
@@ -96,17 +98,18 @@ def list_items(card: Card, source: Path | str | pd.DataFrame, root: Path | None 
 
     Args:
         card: Says what the items are.
-        source: A folder; or a table, or its file, with the column `path` (and those of boxes, if any), for texts
-            `text`.
+        source: A folder; or a table, or its file, with the column `path` (and those of boxes, or `start_time`, if
+            any), for texts `text`.
         root: The folder that the paths of a table start at; by default that of the file.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
-        InvalidInputError: there are no items, or the file is no table.
+        InvalidInputError: there are no items, a row is empty, or the file is no table.
 
     """
     import pandas as pd
 
+    from oml.datasets.audios import parse_start_times
     from oml.datasets.images import parse_bboxes
 
     column = TEXTS_COLUMN if card.modality == TEXT else PATHS_COLUMN
@@ -119,7 +122,17 @@ def list_items(card: Card, source: Path | str | pd.DataFrame, root: Path | None 
     if column not in df.columns:
         raise InvalidInputError(f"{name} lacks the column {column!r}. Its columns: {', '.join(map(str, df.columns))}.")
     check(len(df) > 0, f"{name} has no rows.")
-    return Items(df[column].astype(str).tolist(), root or "", parse_bboxes(df) if card.modality == IMAGE else None)
+    empty = [str(row) for row in df[column].isna().to_numpy().nonzero()[0]]
+    check(
+        not empty,
+        f"{name} has empty cells in the column {column!r}, in the rows {show_some(empty)}. Fill or drop them.",
+    )
+    return Items(
+        df[column].astype(str).tolist(),
+        root or "",
+        parse_bboxes(df) if card.modality == IMAGE else None,
+        parse_start_times(df) if card.modality == AUDIO else None,
+    )
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -129,12 +142,7 @@ def _read(path: Path) -> pd.DataFrame:
         raise FileNotFoundError(
             f"There is no folder or table {path}. A table is a csv or parquet file, see docs/data.md."
         )
-    try:
-        return read_table(path)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InvalidInputError(
-            f"{path} cannot be read as a table: {error}. It must be a csv or parquet file."
-        ) from error
+    return read_table(path)
 
 
 def _list_files(card: Card, folder: Path, column: str) -> list[str]:

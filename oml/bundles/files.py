@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ WEIGHTS_FILE, CARD_FILE, README_FILE = "weights.safetensors", "bundle.json", "RE
 
 def write_weights(extractor: IExtractor, path: Path) -> None:
     """Write the weights under the extractor's own names."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors: dict[str, Tensor] = {}
@@ -28,7 +31,11 @@ def write_weights(extractor: IExtractor, path: Path) -> None:
         place = tensor.untyped_storage().data_ptr()
         tensors[name] = tensor.clone() if place in places else tensor  # tied weights are written twice
         places.add(place)
-    save_file(tensors, path, metadata={"format": "pt"})
+    try:
+        save_file(tensors, path, metadata={"format": "pt"})
+    except SafetensorError as error:  # has the number of the system's error in its text only
+        number = re.search(r"os error (\d+)", str(error))
+        raise OSError(int(number[1]) if number else errno.EIO, f"{path} could not be written: {error}") from error
 
 
 def read_weights(extractor: IExtractor, folder: Path) -> None:

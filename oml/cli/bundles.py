@@ -38,9 +38,17 @@ def add_table_argument(parser: argparse.ArgumentParser) -> None:
 def load(arguments: argparse.Namespace) -> Bundle:
     """Load the bundle, onto the device if one can be chosen."""
     import oml
+    from oml.errors import InvalidInputError
 
     bundle: Bundle = oml.load_bundle(arguments.bundle, trusted_modules=arguments.trust)  # type: ignore[operator]
-    bundle.extractor.to(getattr(arguments, "device", "cpu"))
+    device = getattr(arguments, "device", "cpu")
+    try:
+        bundle.extractor.to(device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InvalidInputError(
+            f"--device {device!r} cannot be used: {reason}. Use cpu, or one that is here."
+        ) from error
     return bundle
 
 

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     from oml.models import ConvExtractor
     from oml.transforms.images.torchvision import get_normalisation_torch
     from oml.utils import get_glyphs_dataset
-    from oml.utils.io import atomic_path
+    from oml.utils.io import atomic_path, open_sink
 
     check(arguments.epochs > 0, f"--epochs must be positive, got {arguments.epochs}.")
     check(arguments.workers >= 0, f"--workers must not be negative, got {arguments.workers}.")
@@ -74,8 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
     for name, query_ids in (("worst", worst), ("random", random)):
         with atomic_path(arguments.out / f"{name}_queries.png") as path:
             rr.visualize(query_ids, dataset=val).savefig(path)
-    with atomic_path(arguments.out / "extractor.ckpt") as path:
-        torch.save({"state_dict": extractor.state_dict()}, path)
+    with atomic_path(arguments.out / "extractor.ckpt") as path, open_sink(path) as file:
+        torch.save({"state_dict": extractor.state_dict()}, file)
     seconds["all"] = perf_counter() - started
     report = {"data": {"train": len(train), "validation": len(val)}, "before": before, "after": after}
     with atomic_path(arguments.out / "metrics.json") as path:

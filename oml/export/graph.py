@@ -28,6 +28,7 @@ from oml.export.inputs import (
     make_preprocessing,
     refuse,
 )
+from oml.utils.io import open_sink
 
 FORMATS, PRECISIONS = ("onnx", "torch"), ("fp32", "fp16", "int8")
 ENDINGS = {"onnx": ".onnx", "torch": ".pt2"}
@@ -132,7 +133,8 @@ def write_graph(bundle: Bundle, plan: Plan, path: Path, to: str, precision: str)
                 warnings.filterwarnings(
                     "ignore", "No complete tensor found in the group"
                 )  # of views; all are on the CPU
-                torch.export.save(program, path)
+                with open_sink(path) as file:
+                    torch.export.save(program, file)
                 return
             _write_onnx(graph, plan, path)
     except (torch.onnx.errors.OnnxExporterError, torch._dynamo.exc.TorchDynamoException, RuntimeError) as error:

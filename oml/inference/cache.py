@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from oml.ddp.utils import get_world_size_safe, is_main_process, sync_dicts_ddp
-from oml.utils.io import atomic_path
+from oml.utils.io import atomic_path, open_sink
 
 # The fingerprints of embeddings, and what to say if they differ.
 _MEANINGS = {
@@ -38,8 +38,8 @@ def read_embeddings(path: Path, fingerprints: Mapping[str, str]) -> Tensor | Non
 def write_embeddings(path: Path, embeddings: Tensor, fingerprints: Mapping[str, str]) -> None:
     """Write the embeddings from the main process, whole or not at all."""
     if is_main_process():
-        with atomic_path(path) as temporary:
-            torch.save({"embeddings": embeddings.cpu(), "fingerprints": dict(fingerprints)}, temporary)
+        with atomic_path(path) as temporary, open_sink(temporary) as file:
+            torch.save({"embeddings": embeddings.cpu(), "fingerprints": dict(fingerprints)}, file)
 
 
 def _read(path: Path, fingerprints: Mapping[str, str]) -> tuple[str | None, Tensor | None]:

@@ -1,6 +1,5 @@
 """Fetch a file from one of several sources: resumed where it broke off, checked by its hash, put in place whole."""
 
-import errno
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -9,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from oml.const import CACHE_PATH, REQUESTS_TIMEOUT
-from oml.utils.io import has_hash
+from oml.utils.io import NO_SPACE, has_hash
 
 # Large files at Google Drive come without the page that asks for a confirmation under this address.
 GOOGLE_DRIVE = "https://drive.usercontent.google.com/download?id={id}&export=download&confirm=t"
-_DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _PIECE_BYTES = 2**16  # what a broken connection may lose
 # A server that breaks each connection after some bytes could keep us busy for ever.
 _MAX_ATTEMPTS = 100
@@ -141,7 +139,7 @@ def _fetch(part: "_Part", timeout: float) -> None:
         except RequestException as error:
             failure = f"{type(error).__name__}: {error}"
         except OSError as error:
-            if error.errno in _DISK_FULL:
+            if error.errno in NO_SPACE:
                 part.remove()
                 raise OSError(error.errno, _advise_on_full_disk(part)) from error
             raise

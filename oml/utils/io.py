@@ -1,5 +1,6 @@
 """Files: hashes of what is there, downloads, and writing so that nothing half-written is ever seen."""
 
+import errno
 import hashlib
 import os
 import re
@@ -7,12 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import IO, cast
 from uuid import uuid4
 
 from oml.const import CKPT_SAVE_ROOT, REQUESTS_TIMEOUT
 from oml.errors import check
 
 CHUNK_BYTES = 2**20
+# Disk full, quota used up, and file larger than the file system or the system allows.
+NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
 
 
 @contextmanager
@@ -36,6 +40,7 @@ def atomic_path(
     Raises:
         FileNotFoundError: the block ended without an error, but wrote nothing.
         FileExistsError: there is a non-empty folder already, and it may not be replaced.
+        OSError: the place cannot be written to, before the block begins; or the disk is full.
 
     Example:
         >>> import tempfile
@@ -47,15 +52,34 @@ def atomic_path(
 
     """
     final = Path(path).absolute()
-    final.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{final.name}.", dir=final.parent) as folder:
+    with _make_folder_beside(final) as folder:
         temporary = Path(folder) / final.name
-        yield temporary
+        try:
+            yield temporary
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            raise OSError(
+                error.errno,
+                f"There is no space for {final} ({os.strerror(error.errno)}), so it is as it was. Make space there, or "
+                "choose another place",
+            ) from error
         if not os.path.lexists(temporary):
             raise FileNotFoundError(
                 f"Nothing was written to the temporary path of {final}. Write to the path that `atomic_path` gives."
             )
         _put_in_place(temporary, final, Path(folder), replace_folder, keep_if)
+
+
+def _make_folder_beside(final: Path) -> TemporaryDirectory[str]:
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        return TemporaryDirectory(prefix=f".{final.name}.", dir=final.parent)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{final} cannot be written to, as {error.filename} tells: {error.strerror}. Choose another place",
+        ) from error
 
 
 def _put_in_place(
@@ -77,6 +101,41 @@ def _put_in_place(
                 ) from None
         with suppress(FileNotFoundError):
             os.replace(final, bin_folder / str(uuid4()))
+
+
+@contextmanager
+def open_sink(path: Path) -> Iterator[IO[bytes]]:
+    """
+    Give a file to write to by a library that would lose the reason why a write failed, or end the process.
+
+    Such are `torch.save`, `torch.export.save` and `numpy.save`. The first error is raised when the block ends.
+
+    Raises:
+        OSError: something could not be written.
+
+    """
+    with path.open("wb") as file:
+        sink = _Sink(file)
+        yield cast("IO[bytes]", sink)
+        if sink.error is not None:
+            raise sink.error
+
+
+class _Sink:
+    def __init__(self, file: IO[bytes]):
+        self.error: OSError | None = None
+        self._file = file
+
+    def write(self, content: bytes) -> int:
+        if self.error is None:
+            try:
+                self._file.write(content)
+            except OSError as error:
+                self.error = error
+        return len(content)
+
+    def flush(self) -> None:
+        pass
 
 
 def _holds_files(folder: Path) -> bool:

@@ -11,12 +11,14 @@ from oml.metrics import Estimate
 from oml.models import ConvExtractor
 from oml.transforms.images.torchvision import get_normalisation_resize_torch
 from oml.utils import get_mock_images_dataset
+from tests.full_disk import limit_files
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("mock")
     get_mock_images_dataset(root)
+    (root / "empty.csv").write_text("path,label\na.png,1\n,2\n")
     return root
 
 
@@ -130,6 +132,18 @@ def test_export(shoes, root, tmp_path, capsys):
     assert not out.exists()
 
 
+@pytest.mark.parametrize("ending", ["npy", "json", "parquet"])
+def test_no_space_for_embeddings(ending, shoes, root, tmp_path, capsys):
+    out, beside = tmp_path / f"e.{ending}", tmp_path / "e.items.json"
+    for path in (out, beside):
+        path.write_text("the one before")
+    with limit_files(500):
+        assert main(["predict", shoes, str(root / "df.csv"), "--out", str(out)]) == 1
+    assert f"There is no space for {tmp_path / 'e.'}" in capsys.readouterr().err
+    assert {path.read_text() for path in (out, beside)} == {"the one before"}
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -139,6 +153,15 @@ def test_export(shoes, root, tmp_path, capsys):
         (["predict", "{shoes}", "{shoes}", "--out", "e.npy"], "has no files of the modality image: jpeg, jpg, png."),
         (["predict", "{shoes}", "{shoes}/README.md", "--out", "e.npy"], "cannot be read as a table"),
         (["predict", "{shoes}", "{shoes}/bundle.json", "--out", "e.npy"], "lacks the column 'path'"),
+        (
+            ["predict", "{shoes}", "{root}/empty.csv", "--out", "e.npy"],
+            "empty cells in the column 'path', in the rows 1.",
+        ),
+        (["predict", "{shoes}", "{root}", "--out", "{root}/df.csv/e.npy"], "df.csv/e.npy cannot be written to"),
+        (
+            ["predict", "{shoes}", "{root}", "--out", "e.npy", "--device", "gpu"],
+            "--device 'gpu' cannot be used: Expected",
+        ),
         (["validate", "{shoes}", "{root}/nothing.csv"], "There is no folder or table"),
         (["validate", "{shoes}", "{root}/df.csv", "--metrics", "cmc@x"], "cmc@x"),
         (["validate", "hf://shop/shoes", "{root}/df.csv", "--save"], "--save needs a folder"),

@@ -47,13 +47,15 @@ def test_predict_and_search(shop, tmp_path, capsys):
     assert answers[0] == {"item": TEXTS[2], "distance": pytest.approx(0, abs=1e-5), "label": 1}
 
 
-def test_validate_and_export(shop, tmp_path, capsys):
+@pytest.mark.parametrize(("options", "min_cosine"), [([], 0.999999), (["--int8"], 0.95)])
+def test_validate_and_export(options, min_cosine, shop, tmp_path, capsys):
     bundle, table = str(shop / "bundle"), str(shop / "df.csv")
     assert main(["validate", bundle, table, "--metrics", "map@5", "--json"]) == 0
     mean = json.loads(capsys.readouterr().out)["map@5"]["mean"]
-    assert main(["export", bundle, "--data", table, "--out", str(tmp_path / "m.onnx")]) == 0
+    assert main(["export", bundle, "--data", table, "--out", str(tmp_path / "m.onnx"), *options]) == 0
     text = capsys.readouterr().out
-    assert "6 items; cosine: min 1.000000" in text
+    assert text.startswith("6 items; cosine: min ")
+    assert min_cosine <= float(text.split("cosine: min ")[1].split(",")[0]) <= (1 if not options else 0.999999)
     assert f"map@5: {mean:.4f} -> {mean:.4f}" in text
 
 

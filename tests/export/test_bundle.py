@@ -17,6 +17,7 @@ from oml.inference import inference
 from oml.metrics import Comparison, Interval
 from oml.transforms.images.torchvision import get_normalisation_resize_hypvit, get_normalisation_torch
 from tests.bundles.own import Darken, MeanColour
+from tests.full_disk import limit_files
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,18 @@ def distort(bundle):
     with torch.no_grad():
         extractor.projection.weight += 0.3 * extractor.projection.weight.flip(0)
     return Bundle(extractor, bundle.transform, bundle.card)
+
+
+@pytest.mark.parametrize(("to", "precision"), [("onnx", "int8"), ("torch", "fp32")])
+def test_no_space(to, precision, bundle, table, tmp_path):
+    out = tmp_path / f"model{ENDINGS[to]}"
+    out.write_text("the one before")
+    with (
+        limit_files(3000),
+        pytest.raises(OSError, match=r"There is no space for .*model\..*, so it is as it was\. Make"),
+    ):
+        export_bundle(bundle, out, pd.read_csv(table), table.parent, to, precision)
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [(out.name, "the one before")]
 
 
 def test_tolerances():

@@ -1,10 +1,15 @@
+import errno
 import hashlib
+from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
-from oml.utils.io import atomic_path, calc_folder_hash, calc_hash, check_exists_and_validate_md5
+from oml.utils.io import atomic_path, calc_folder_hash, calc_hash, check_exists_and_validate_md5, open_sink
+from tests.full_disk import limit_files
 
 
 def names_in(folder: Path) -> list[str]:
@@ -46,6 +51,47 @@ def test_an_error_leaves_everything_as_it_was(tmp_path: Path, kind: str) -> None
         write_and_fail()
     assert final.read_text() == "old"
     assert names_in(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: path.write_bytes(bytes(5000)),
+        lambda path: write_by_library(path, torch.save, "file last"),
+        lambda path: write_by_library(path, np.save, "file first"),
+    ],
+    ids=["bytes", "torch", "numpy"],
+)
+def test_no_space(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    final = tmp_path / "a"
+    final.write_text("old")
+    with pytest.raises(OSError, match=r"There is no space for .*/a \(.*\), so it is as it was\. Make space") as error:  # noqa: SIM117
+        with limit_files(1000), atomic_path(final) as path:
+            write(path)
+    assert error.value.errno == errno.EFBIG
+    assert final.read_text() == "old"
+    assert names_in(tmp_path) == ["a"]
+
+
+def write_by_library(path: Path, save: Callable[..., None], order: str) -> None:
+    with open_sink(path) as file:
+        arguments = (file, np.arange(1000.0)) if order == "file first" else (torch.arange(1000.0), file)
+        save(*arguments)
+
+
+def test_what_goes_through_a_sink_is_what_the_library_writes(tmp_path: Path) -> None:
+    write_by_library(tmp_path / "a.npy", np.save, "file first")
+    assert np.array_equal(np.load(tmp_path / "a.npy"), np.arange(1000.0))
+    write_by_library(tmp_path / "a.pt", torch.save, "file last")
+    assert torch.equal(torch.load(tmp_path / "a.pt", weights_only=True), torch.arange(1000.0))
+
+
+def test_a_place_that_cannot_be_written_to_is_said_before_the_block(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in ("file/a", "file/b/a"):
+        with pytest.raises(OSError, match=rf"{place} cannot be written to, .*file.* tells: .*Choose another place"):  # noqa: SIM117
+            with atomic_path(tmp_path / place):
+                pytest.fail("the block began")
 
 
 def test_atomic_folder(tmp_path: Path) -> None:
