@@ -106,8 +106,8 @@ def test_a_file_that_is_no_cache(content: bytes | None, model: Scaled, tmp_path:
 
 
 def test_nothing_is_left_of_a_failed_write(model: Scaled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(content: Any, path: Path) -> None:
-        path.write_bytes(b"half")
+    def fail(content: Any, file: Any) -> None:
+        file.write(b"half")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(torch, "save", fail)
