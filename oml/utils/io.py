@@ -57,7 +57,7 @@ def atomic_path(
         try:
             yield temporary
         except OSError as error:
-            if error.errno not in NO_SPACE:
+            if error.errno is None or error.errno not in NO_SPACE:
                 raise
             raise OSError(
                 error.errno,
