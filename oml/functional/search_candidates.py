@@ -9,7 +9,7 @@ from oml.functional.search_exact import NO_ID
 from oml.functional.search_selection import bound_kth_largest, find_above, find_kth_largest, make_room
 
 _SPARE = 64  # room beyond a multiple of k
-_PART = 1024  # queries looked at together at the end
+_PART = 1536  # queries looked at together at the end
 _REFRESH = 0.5  # new candidates, as a share of k, after which limits are worth raising
 
 

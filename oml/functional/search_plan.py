@@ -12,12 +12,12 @@ _CUDA_MEMORY = 2 * 2**30
 # queries and galleries of a product, measured: as large as the caches of a core; on a CUDA device as keeps it busy.
 # Selecting in wide rows of bfloat16 pays where many answers are wanted.
 _CPU_BLOCK, _COARSE_CPU_BLOCK, _CUDA_BLOCK = (1024, 2048), (256, 6144), (1024, 8192)
-_DEPTH = 8  # products per block of galleries: what preparing them costs is spread over so many
+_DEPTH = 12  # products per block of galleries: what preparing them costs is spread over so many
 _BYTES_PER_PAIR = (
     26  # float32: score, a copy of crowded rows, mask, the positions of candidates at worst; with some room
 )
 # numbers compared at once from the vectors: few calls, which threads of Python make one after another
-_MIN_CHUNK, _CPU_CHUNK, _CUDA_CHUNK = 2**12, 2**19, 2**24
+_MIN_CHUNK, _CPU_CHUNK, _CUDA_CHUNK = 2**12, 3 * 2**17, 2**24
 
 
 @dataclass(frozen=True)
