@@ -13,6 +13,7 @@ from oml.metrics.confidence import Estimate, Interval
 
 _LIBRARIES = ("open-metric-learning", "torch", "torchvision", "timm", "transformers", "safetensors", "numpy", "pillow")
 _TASKS = {"image": "image-feature-extraction", "text": "feature-extraction", "audio": "feature-extraction"}
+ESTIMATE_KEYS = {"mean", "over_queries", "over_labels"}
 _MAPS = {
     "image": "pictures",
     "text": "texts",
@@ -113,7 +114,7 @@ def decode_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Give back what `encode_metrics` has made plain."""
     decoded: dict[str, Any] = {}
     for name, value in metrics.items():
-        if isinstance(value, Mapping) and set(value) == {"mean", "over_queries", "over_labels"}:
+        if isinstance(value, Mapping) and set(value) == ESTIMATE_KEYS:
             labels = value["over_labels"]
             over_labels = None if labels is None else Interval(*labels)
             decoded[name] = Estimate(value["mean"], Interval(*value["over_queries"]), over_labels)

@@ -84,9 +84,14 @@ def check_files(folder: Path, files: Any) -> None:
 
     """
     check(isinstance(files, dict) and WEIGHTS_FILE in files, f"{folder / CARD_FILE} must list {WEIGHTS_FILE}.")
-    outside = [name for name in files if Path(name).is_absolute() or ".." in Path(name).parts]
+    outside = [name for name in files if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name]
     check(not outside, f"{folder / CARD_FILE} lists files outside its folder: {show_some(outside)}.")
     for name, expected in files.items():
+        check(
+            isinstance(expected, dict),
+            f"{folder / CARD_FILE} must tell the size and the sha256 of {name}, got {expected!r}. Fetch or save the "
+            "bundle again.",
+        )
         path = folder / name
         if not path.is_file():
             raise FileNotFoundError(f"The bundle {folder} lacks the file {name}. Fetch or save it again, as a whole.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +10,12 @@ from warnings import warn
 import torch
 from torch import Tensor
 
-from oml.bundles.card import Card, decode_metrics, describe_drift, encode_metrics, find_versions, write_model_card
-from oml.bundles.encoding import Trust, decode, encode, encode_plain
+from oml.bundles.card import Card, describe_drift, encode_metrics, find_versions
+from oml.bundles.decoding import Trust, decode
+from oml.bundles.description import FORMAT, FORMAT_VERSION, read_card, read_description, write_description
+from oml.bundles.encoding import encode, encode_plain
 from oml.bundles.files import (
     CARD_FILE,
-    README_FILE,
     WEIGHTS_FILE,
     check_files,
     describe_file,
@@ -26,7 +26,6 @@ from oml.bundles.files import (
 from oml.bundles.hub import HUB_PREFIX, pull_bundle
 from oml.bundles.preprocessing import (
     IMAGE,
-    MODALITIES,
     build_transform,
     check_same_transform,
     describe_transform,
@@ -34,14 +33,12 @@ from oml.bundles.preprocessing import (
     make_example,
     to_batch,
 )
-from oml.errors import InvalidInputError, check, unknown_name_message
+from oml.errors import InvalidInputError, check
 from oml.inference.loop import move_to_device
 from oml.interfaces.models import IExtractor
 from oml.utils.io import atomic_path
 from oml.utils.misc_torch import get_device, temporary_setting_model_mode
 
-FORMAT, FORMAT_VERSION = "oml-bundle", 1
-_KEYS = ("format", "format_version", "modality", "extractor", "transform", "feat_dim", "files")
 _TOLERANCE = 1e-4  # of the largest number: another memory format or device rounds otherwise
 
 
@@ -96,13 +93,14 @@ def save_bundle(
         license: A licence as the Hugging Face hub writes it, such as `apache-2.0`.
         modality: `image`, `text` or `audio`; by default what the transform tells.
         example: An item that the transform takes; by default a generated one.
-        overwrite: Whether a folder that is there may be replaced.
+        overwrite: Whether a bundle that is there may be replaced, with all that is in its folder.
 
     Returns:
         The folder.
 
     Raises:
-        FileExistsError: there is something in the folder already.
+        FileExistsError: there is something already: anything, or with `overwrite` what is neither a bundle nor an empty
+            folder.
         InvalidInputError: the extractor or the transform cannot be written down, or does not come back the same.
 
     Example:
@@ -120,8 +118,7 @@ def save_bundle(
     if not isinstance(extractor, IExtractor):
         raise TypeError(f"extractor must be an IExtractor, got {type(extractor).__name__}. Make it a subclass.")
     final = Path(folder).absolute()
-    if not overwrite and final.exists():
-        raise FileExistsError(f"{final} is there already. Choose another folder, or give overwrite=True to replace it.")
+    _check_place(final, overwrite)
     modality = find_modality(transform, modality)
     args = dict(dataset_args or {})
     with atomic_path(final, replace_folder=overwrite) as temporary:
@@ -144,7 +141,7 @@ def save_bundle(
         }
         write_weights(extractor, temporary / WEIGHTS_FILE)
         content["files"] = {name: describe_file(temporary / name) for name in list_files(temporary)}
-        _write_texts(temporary, content, final.name)
+        write_description(temporary, content, final.name)
         _check_round_trip(temporary, extractor, transform, modality, example, args)
     return final
 
@@ -153,8 +150,9 @@ def load_bundle(folder: Path | str, trusted_modules: Iterable[str] = (), revisio
     """
     Give the extractor, the transform and the card that `save_bundle` has written.
 
-    Nothing in the folder is run: classes are imported only from OML, torchvision's and timm's transforms, transformers,
-    and the modules that you trust. Warns once where libraries are of other versions than at writing.
+    Nothing in the folder is run, and nothing is fetched: classes are imported only from `oml.models`, `oml.transforms`,
+    torchvision's and timm's transforms, transformers, and the modules that you trust. Warns once where libraries are of
+    other versions than at writing.
 
     Args:
         folder: The folder, or `"hf://owner/name"` for a repository of the Hugging Face hub.
@@ -183,77 +181,43 @@ def load_bundle(folder: Path | str, trusted_modules: Iterable[str] = (), revisio
 
 def update_metrics(folder: Path | str, metrics: Mapping[Any, Any]) -> None:
     """Put new metrics in the place of those of a bundle; weights and all else stay as they are."""
-    content = _read_content(Path(folder))
+    content = read_description(Path(folder))
     content["metrics"] = encode_metrics(metrics)
-    _write_texts(Path(folder), content, Path(folder).absolute().name)
+    write_description(Path(folder), content, Path(folder).absolute().name)
+
+
+def _check_place(final: Path, overwrite: bool) -> None:
+    if not overwrite and final.exists():
+        raise FileExistsError(f"{final} is there already. Choose another folder, or give overwrite=True to replace it.")
+    is_free = not final.exists() or (final.is_dir() and next(final.iterdir(), None) is None)
+    if not is_free and not (final / CARD_FILE).is_file():
+        raise FileExistsError(
+            f"{final} is no bundle, and overwrite=True replaces only bundles, so that nothing of yours is lost. Choose "
+            "another folder, or delete it."
+        )
 
 
 def _read(folder: Path, trust: Trust) -> Bundle:
-    content = _read_content(folder)
+    content = read_description(folder)
     check_files(folder, content["files"])
     extractor = decode(content["extractor"], trust, "extractor")
     check(isinstance(extractor, IExtractor), f"{folder} names a {type(extractor).__name__} as the extractor.")
     read_weights(extractor, folder)
     transform = build_transform(content["transform"], folder, trust)
-    return Bundle(extractor.eval(), transform, _read_card(content))
-
-
-def _read_content(folder: Path) -> dict[str, Any]:
-    path = folder / CARD_FILE
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{folder} is no bundle: there is no file {path}. Write one with oml.save_bundle, or give its folder."
-        )
-    try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InvalidInputError(f"{path} is cut off or damaged: {error}. Fetch or save the bundle again.") from error
+    check(transform is None or callable(transform), f"{folder} names a {type(transform).__name__} as the transform.")
+    card = read_card(content)
     check(
-        isinstance(content, dict) and content.get("format") == FORMAT,
-        f"{path} is no description of a bundle: 'format' must be {FORMAT!r}. Write one with oml.save_bundle.",
+        extractor.feat_dim == card.feat_dim,
+        f"The extractor of {folder} gives {extractor.feat_dim} features, but its {CARD_FILE} tells {card.feat_dim}. It "
+        "was changed: fetch or save the bundle again.",
     )
-    number = content.get("format_version")
-    check(
-        number == FORMAT_VERSION,
-        f"{path} has the format version {number!r}, this OML reads {FORMAT_VERSION}. Install the version of OML that "
-        f"the bundle was written with: {content.get('versions', {}).get('open-metric-learning', 'unknown')}.",
-    )
-    missing = [key for key in _KEYS if key not in content]
-    check(not missing, f"{path} lacks {', '.join(missing)}. Fetch or save the bundle again.")
-    check(content["modality"] in MODALITIES, unknown_name_message("modality", content["modality"], MODALITIES))
-    return dict(content)
+    return Bundle(extractor.eval(), transform, card)
 
 
 def _find_registry_name(extractor: IExtractor) -> str | None:
     from oml.registry.models import EXTRACTORS_REGISTRY
 
     return next((name for name in EXTRACTORS_REGISTRY if EXTRACTORS_REGISTRY[name] is type(extractor)), None)
-
-
-def _read_card(content: dict[str, Any]) -> Card:
-    plain = Trust([])
-    return Card(
-        modality=content["modality"],
-        feat_dim=content["feat_dim"],
-        metrics=decode_metrics(content.get("metrics") or {}),
-        threshold=content.get("threshold"),
-        labels=decode(content.get("labels"), plain, "labels"),
-        config=decode(content.get("config"), plain, "config"),
-        dataset_args=decode(content.get("dataset_args") or {}, plain, "dataset_args"),
-        license=content.get("license"),
-        versions=content.get("versions") or {},
-        files=content["files"],
-    )
-
-
-def _write_texts(folder: Path, content: dict[str, Any], name: str) -> None:
-    card = _read_card(content)
-    extractor = json.dumps(content["extractor"], indent=2)
-    texts = {CARD_FILE: json.dumps(content, indent=2, ensure_ascii=False) + "\n"}
-    texts[README_FILE] = write_model_card(name, card, extractor)
-    for file, text in texts.items():
-        with atomic_path(folder / file) as path:
-            path.write_text(text, encoding="utf-8")
 
 
 def _check_round_trip(

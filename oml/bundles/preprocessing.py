@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oml.bundles.encoding import Trust, decode, encode
+from oml.bundles.decoding import Trust, decode
+from oml.bundles.encoding import encode
 from oml.bundles.pretrained import TOKENIZER_FOLDER, is_tokenizer, load_tokenizer, save_tokenizer
 from oml.const import DEFAULT_SAMPLE_RATE, MAX_AUDIO_LEN
 from oml.errors import InvalidInputError, check, unknown_name_message

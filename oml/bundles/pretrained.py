@@ -15,6 +15,20 @@ TOKENIZER_FOLDER = "tokenizer"
 _INSTALL = "Texts need transformers: pip install open-metric-learning[nlp]"
 # Names of places, and of code to fetch: a config of a bundle has neither.
 _LEFT_OUT = ("_name_or_path", "auto_map", "attn_implementation", "_attn_implementation", "quantization_config")
+# Models within a model that transformers makes by their names, by timm or from a repository.
+_WITHIN = ("backbone", "backbone_config", "use_pretrained_backbone", "model_args", "architecture")
+_OPTIONS = ("add_pooling_layer",)  # what a constructor takes beside the config
+# What constructors raise for arguments that make no sense.
+CONSTRUCTION_ERRORS = (
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    AssertionError,
+    MemoryError,
+)
 
 
 def is_transformers_model(value: Any) -> bool:
@@ -56,18 +70,31 @@ def decode_model(spec: dict[str, Any], where: str) -> Any:
 
     Raises:
         ImportError: transformers is not installed.
-        InvalidInputError: the library has no such model, or cannot make it from the config.
+        InvalidInputError: the library has no such model, cannot make it from the config, or would fetch a part of it.
 
     """
     transformers = _import_transformers()
-    name = str(spec[MODEL])
+    from huggingface_hub import errors
+
+    name, config, args = str(spec[MODEL]), spec.get("config"), spec.get("args", {})
     owner: Any = getattr(transformers, name, None)
     is_model = isinstance(owner, type) and issubclass(owner, transformers.PreTrainedModel)
     check(is_model, f"{where} names the model {name!r}, which transformers {transformers.__version__} does not have.")
+    if not isinstance(config, dict):
+        raise InvalidInputError(f"{where}: the config of {name} must be a mapping, got {config!r}.")
+    known = isinstance(args, dict) and all(key in _OPTIONS and isinstance(on, bool) for key, on in args.items())
+    check(known, f"{where}: {name} may be given the options {', '.join(_OPTIONS)} (true or false), got {args!r}.")
+    within = sorted(_find_within(config))
+    check(
+        not within,
+        f"{where}: the config of {name} names a model within it ({', '.join(within)}), which would be made from files "
+        "of elsewhere, and a bundle is complete in itself. Wrap such a model in an extractor of your own.",
+    )
+    # newer configs have checks of their own, with a class of errors of their own
+    config_errors = getattr(errors, "StrictDataclassError", TypeError)
     try:
-        config = owner.config_class.from_dict(_drop_places(spec["config"]))
-        return owner(config, **spec.get("args", {}))
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        return owner(owner.config_class.from_dict(_drop_places(config)), **args)
+    except (*CONSTRUCTION_ERRORS, config_errors) as error:
         raise InvalidInputError(
             f"{where}: transformers {transformers.__version__} cannot make {name} from the config: {error}. "
             "The versions that the bundle was written with are in its bundle.json."
@@ -96,9 +123,20 @@ def load_tokenizer(folder: Path) -> Any:
         raise InvalidInputError(f"The tokenizer in {place} cannot be read: {error}. Save the bundle again.") from error
 
 
-def _drop_places(config: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in config.items() if key not in _LEFT_OUT}
-    return {key: _drop_places(value) if isinstance(value, dict) else value for key, value in kept.items()}
+def _drop_places(config: Any) -> Any:
+    if isinstance(config, list):
+        return [_drop_places(value) for value in config]
+    if not isinstance(config, dict):
+        return config
+    return {key: _drop_places(value) for key, value in config.items() if key not in _LEFT_OUT}
+
+
+def _find_within(config: Any) -> set[str]:
+    if isinstance(config, list):
+        return set().union(*map(_find_within, config))
+    if not isinstance(config, dict):
+        return set()
+    return {key for key, value in config.items() if key in _WITHIN and value}.union(*map(_find_within, config.values()))
 
 
 def _import_transformers() -> Any:

@@ -68,6 +68,21 @@ class IExtractor(nn.Module, ABC):
         )
         return {name: getattr(self, name) for name in names}
 
+    @classmethod
+    def from_init_args(cls, **args: Any) -> "IExtractor":
+        """
+        Make the extractor from what `get_init_args` gives, with random weights, as a bundle does it.
+
+        Arguments may come from a stranger. So a class whose constructor may open or fetch something by a name defines
+        this method itself, and refuses that.
+
+        Args:
+            **args: The arguments of the constructor, apart from the weights.
+
+        """
+        takes_weights = "weights" in inspect.signature(cls).parameters
+        return cls(**args, **({"weights": None} if takes_weights else {}))
+
 
 class IFreezable:
     """A model whose backbone can be frozen for a while."""

@@ -68,6 +68,11 @@ class TimmExtractor(IExtractor):
             projection is None or projection > 0,
             f"projection must be a positive number of features, or None to have none, got {projection}.",
         )
+        check(
+            "checkpoint_path" not in kwargs,
+            f"checkpoint_path is not taken, got {kwargs.get('checkpoint_path')!r}. Give it as weights=, which reads it "
+            "without running code.",
+        )
         use_timm = weights == "timm"
         path = None if weights is None or use_timm else find_weights(weights, owner=type(self))
         self.name = name
@@ -93,6 +98,22 @@ class TimmExtractor(IExtractor):
         projection = self._feat_dim if isinstance(self.projection, nn.Linear) else None
         own = {"name": self.name, "pooling": self.pooling, "projection": projection}
         return {**own, "normalise_features": self.normalise_features, **self.timm_kwargs}
+
+    @classmethod
+    def from_init_args(cls, **args: Any) -> IExtractor:
+        """
+        Make the extractor from what `get_init_args` gives.
+
+        Raises:
+            InvalidInputError: the name is one of a repository or a folder, which would be fetched or opened.
+
+        """
+        name = args.get("name")
+        check(
+            isinstance(name, str) and ":" not in name,
+            f"name must be the name of an architecture of timm here, not of a repository or a folder, got {name!r}.",
+        )
+        return cls(**args)
 
     def forward(self, x: Tensor) -> Tensor:
         """Give the embeddings (B, D) of the images (B, C, H, W)."""

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 
@@ -15,6 +17,12 @@ def make_bundle() -> Bundle:
         torch.manual_seed(0)
         extractor = ConvExtractor(im_size=8, channels=(3, 4), feat_dim=5).eval()
     return Bundle(extractor, get_normalisation_resize_torch(im_size=8), None)
+
+
+def rewrite(folder, **changes):
+    """Change entries of the description of a bundle."""
+    path = folder / "bundle.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
 @pytest.fixture

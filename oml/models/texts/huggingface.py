@@ -78,6 +78,19 @@ class HFWrapper(IExtractor):
         """Give the number of features D."""
         return self._feat_dim
 
+    @classmethod
+    def from_init_args(cls, **args: Any) -> IExtractor:
+        """
+        Make the extractor from what `get_init_args` gives.
+
+        Raises:
+            InvalidInputError: the model is the name or the folder of one, which would be fetched or opened.
+
+        """
+        model = args.get("model")
+        check(isinstance(model, nn.Module), f"model must be a model itself here, not a name of one, got {model!r}.")
+        return cls(**args)
+
     def forward(self, x: Any) -> Tensor:
         """
         Give the embeddings (B, D) of a batch of tokens.

@@ -62,6 +62,17 @@ class SentenceTransformerExtractor(IExtractor):
             "normalise_features=True), which gives the same embeddings where the model has mean pooling and Normalize."
         )
 
+    @classmethod
+    def from_init_args(cls, **args: Any) -> IExtractor:
+        """
+        Refuse, as `get_init_args` does: the files of a model may bring code.
+
+        Raises:
+            InvalidInputError: always.
+
+        """
+        raise InvalidInputError(f"SentenceTransformerExtractor is made from files, not from plain values, got {args}.")
+
     @property
     def tokenizer(self) -> Any:
         """Give the tokenizer that belongs to the model."""
