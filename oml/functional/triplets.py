@@ -18,11 +18,12 @@ from oml.interfaces.masks import count_in_rows
 from oml.interfaces.miners import TripletCandidates, TripletDistances
 
 # beyond so many positives per anchor sorting is faster (measured for batches of 256 to 1024 on a processor)
-MAX_SLOTS = 12
+CPU_SLOTS = 48
+DEVICE_SLOTS = 12
 # so many items make the backward pass of all distances as long as that of one candidate (measured at B = 64 to 1024)
 ITEMS_PER_CANDIDATE = 64
 # elements handled at once: few enough for the cache of a processor, many enough to fill an accelerator
-CPU_BLOCK = 2**16
+CPU_BLOCK = 2**18
 DEVICE_BLOCK = 2**24
 
 
@@ -163,10 +164,12 @@ def _squeeze_slots(near: Tensor) -> Tensor:
 class _SumOverTriplets(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, near: Tensor, far: Tensor, margin: float | None) -> tuple[Tensor, Tensor]:
-        if margin is not None and near.shape[1] > MAX_SLOTS:
-            loss, n_active, grad_near, grad_far = _sum_hinge_by_sorting((near + margin).contiguous(), far)
+        if margin is None:
+            loss, n_active, grad_near, grad_far = _sum_soft(near, far)
+        elif near.shape[1] <= (CPU_SLOTS if near.device.type == "cpu" else DEVICE_SLOTS):
+            loss, n_active, grad_near, grad_far = _sum_hinge_by_slots(near + margin, far)
         else:
-            loss, n_active, grad_near, grad_far = _sum_by_slots(near, far, margin)
+            loss, n_active, grad_near, grad_far = _sum_hinge_by_sorting((near + margin).contiguous(), far)
         ctx.save_for_backward(grad_near, grad_far)
         ctx.is_curved = margin is None
         ctx.mark_non_differentiable(n_active)
@@ -183,35 +186,64 @@ class _SumOverTriplets(torch.autograd.Function):
         return grad_near * grad_loss, grad_far * grad_loss, None
 
 
-def _sum_by_slots(near: Tensor, far: Tensor, margin: float | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Compare the first positive of every anchor with its negatives, then the second one, and so on."""
+def _sum_soft(near: Tensor, far: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Compare some positives of some anchors with all their negatives, and go on to the next ones."""
     n_anchors, n_negatives = far.shape
-    limits = near if margin is None else near + margin
     grad_near, grad_far = torch.zeros_like(near), torch.zeros_like(far)
     loss, n_active = near.new_zeros(()), near.new_zeros((), dtype=torch.long)
-
-    block = CPU_BLOCK if near.device.type == "cpu" else DEVICE_BLOCK
-    n_rows = min(max(1, block // max(1, n_negatives)), max(1, n_anchors))
-    n_columns = max(1, block // max(1, n_rows * n_negatives))
+    n_rows = _count_rows(far)
+    n_columns = max(1, _get_block_size(far) // max(1, n_rows * n_negatives))
     for row in range(0, n_anchors, n_rows):
         rows = slice(row, row + n_rows)
         for column in range(0, near.shape[1], n_columns):
             columns = slice(column, column + n_columns)
             # an empty place gives -inf: it adds nothing to the sum and nothing to a slope
-            difference = limits[rows, columns, None] - far[rows, None, :]
-            if margin is None:
-                losses = softplus(difference)
-                n_active += losses.count_nonzero()
-                slope = difference.sigmoid_()
-            else:
-                slope = torch.gt(difference, 0, out=torch.empty_like(difference))
-                losses = difference.relu_()
+            difference = near[rows, columns, None] - far[rows, None, :]
+            losses = softplus(difference)
             loss += losses.sum()
-            torch.sum(slope, dim=2, out=grad_near[rows, columns])
-            grad_far[rows] -= slope.sum(dim=1)
-    if margin is not None:
-        n_active = grad_near.long().sum()
+            n_active += losses.count_nonzero()
+            slopes = difference.sigmoid_()
+            torch.sum(slopes, dim=2, out=grad_near[rows, columns])
+            grad_far[rows] -= slopes.sum(dim=1)
     return loss, n_active, grad_near, grad_far
+
+
+def _sum_hinge_by_slots(limits: Tensor, far: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """
+    Compare the first positive of every anchor with its negatives, then the second one, and so on.
+
+    With how many others each one is active is both the gradient and what the sum needs: it is that of limits times
+    these numbers, less that of negatives times these numbers.
+    """
+    numbers = torch.finfo(far.dtype)
+    limits = limits.clamp_min(numbers.min)  # of an empty place: finite, so that no times it is 0
+    # the two sums are taken from the largest limit on, or their difference would lose the digits of a small loss
+    centres = limits.amax(dim=1, keepdim=True) if limits.shape[1] else limits.sum(dim=1, keepdim=True)
+    grad_near = torch.zeros_like(limits)
+    grad_far = torch.zeros_like(far, memory_format=torch.contiguous_format)
+    loss, n_rows = far.new_zeros(()), _count_rows(far)
+    room = far.new_empty(n_rows, far.shape[1])
+    for row in range(0, len(far), n_rows):
+        rows = slice(row, row + n_rows)
+        negatives, slopes = far[rows], grad_far[rows]
+        is_active = room[: len(negatives)]
+        for slot in range(limits.shape[1]):
+            torch.gt(limits[rows, slot, None], negatives, out=is_active)
+            torch.sum(is_active, dim=1, out=grad_near[rows, slot])
+            slopes -= is_active
+        loss += torch.sub(negatives, centres[rows], out=is_active).clamp_max_(numbers.max).mul_(slopes).sum()
+    loss += ((limits - centres) * grad_near).sum()
+    return loss, grad_near.long().sum(), grad_near, grad_far
+
+
+def _count_rows(far: Tensor) -> int:
+    """Give of how many anchors the negatives make a block."""
+    n_anchors, n_negatives = far.shape
+    return min(max(1, _get_block_size(far) // max(1, n_negatives)), max(1, n_anchors))
+
+
+def _get_block_size(far: Tensor) -> int:
+    return CPU_BLOCK if far.device.type == "cpu" else DEVICE_BLOCK
 
 
 def _sum_hinge_by_sorting(limits: Tensor, far: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

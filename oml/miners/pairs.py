@@ -5,6 +5,7 @@ from torch import Tensor
 
 from oml.functional.distances import pairwise_dist
 from oml.functional.triplets import find_positives_and_negatives
+from oml.interfaces.masks import any_in_rows
 from oml.interfaces.miners import TLabels, TripletCandidates, labels2tensor
 from oml.miners.inbatch_hard_tri import HardTripletsMiner
 
@@ -19,7 +20,7 @@ class PairsMiner:
     Example:
         >>> features = torch.tensor([[0.0], [1.0], [5.0], [3.0]])
         >>> PairsMiner().sample(features, labels=[0, 0, 1, 1])
-        (tensor([0, 2, 0, 1, 1]), tensor([1, 3, 3, 2, 3]), tensor([False, False,  True,  True,  True]))
+        (tensor([0, 2, 0, 1, 1]), tensor([1, 3, 3, 3, 2]), tensor([False, False,  True,  True,  True]))
 
     """
 
@@ -46,20 +47,26 @@ class PairsMiner:
         if self.hard_mining:
             features = features.detach()
             distances = pairwise_dist(features, features)
-            chosen = HardTripletsMiner().sample_candidates(distances, labels_tensor)
-            is_anchor = chosen.positives.exist & chosen.negatives.exist
-            masks = _mark(chosen, is_anchor)
-        else:
-            positives, negatives = find_positives_and_negatives(labels_tensor)
-            is_anchor = positives.any(dim=1, keepdim=True) & negatives.any(dim=1, keepdim=True)
-            masks = torch.stack([positives, negatives]) & is_anchor
-        is_negative, first, second = (masks | masks.mT).triu_(diagonal=1).nonzero().unbind(dim=1)
+            return _list_pairs(HardTripletsMiner().sample_candidates(distances, labels_tensor))
+        positives, negatives = find_positives_and_negatives(labels_tensor)
+        is_anchor = any_in_rows(positives) & any_in_rows(negatives)
+        masks = torch.stack([positives, negatives]) & (is_anchor[:, None] | is_anchor)
+        is_negative, first, second = masks.triu_(diagonal=1).nonzero().unbind(dim=1)
         return first, second, is_negative.bool()
 
 
-def _mark(chosen: TripletCandidates, is_anchor: Tensor) -> Tensor:
-    """Give which items an anchor has chosen as a positive, and which as a negative, (2, B, B)."""
-    if chosen.positives.ids is None or chosen.negatives.ids is None:  # there is one item at most, so no anchor
-        return is_anchor.new_zeros(2, len(is_anchor), len(is_anchor))
-    ids = torch.stack([chosen.positives.ids, chosen.negatives.ids])
-    return is_anchor.new_zeros(2, len(is_anchor), len(is_anchor)).scatter_(2, ids, is_anchor.expand_as(ids))
+def _list_pairs(chosen: TripletCandidates) -> tuple[Tensor, Tensor, Tensor]:
+    """Give the pairs of the anchors with the one positive and the one negative that each of them has chosen."""
+    positives, negatives = chosen
+    if positives.ids is None or negatives.ids is None:  # there is one item at most, so no anchor
+        nobody = torch.empty(0, dtype=torch.long, device=positives.exist.device)
+        return nobody, nobody, nobody.bool()
+    own_ids = torch.arange(len(positives.ids), device=positives.ids.device)[:, None]
+    ids = torch.cat([positives.ids, negatives.ids], dim=1)
+    # who is no anchor chooses himself
+    ids = torch.where(positives.exist & negatives.exist, ids, own_ids)
+    # of two that choose each other the first one has the pair
+    is_listed = (ids.gather(0, ids) != own_ids).logical_or_(ids > own_ids)
+    kinds, anchors = is_listed.T.nonzero().unbind(dim=1)
+    others = ids[anchors, kinds]
+    return torch.minimum(anchors, others), torch.maximum(anchors, others), kinds.bool()

@@ -19,11 +19,11 @@ BATCHES = [[], [3], [1, 1], [1, 2], [1, 2, 3], [1, 1, 2], [5, 3, 5, 5, 3, 9], [0
 def way(request, monkeypatch) -> str:
     """Each way to walk over the triplets must give the same."""
     if request.param == "slots":
-        monkeypatch.setattr(module, "MAX_SLOTS", 10**6)
+        monkeypatch.setattr(module, "CPU_SLOTS", 10**6)
     if request.param == "sorting":
-        monkeypatch.setattr(module, "MAX_SLOTS", 0)
+        monkeypatch.setattr(module, "CPU_SLOTS", 0)
     if request.param == "small blocks":
-        monkeypatch.setattr(module, "MAX_SLOTS", 10**6)
+        monkeypatch.setattr(module, "CPU_SLOTS", 10**6)
         monkeypatch.setattr(module, "CPU_BLOCK", 5)
     if request.param == "big blocks":
         monkeypatch.setattr(module, "CPU_BLOCK", module.DEVICE_BLOCK)
@@ -85,7 +85,7 @@ def test_second_derivatives_are_right_or_refused(generator) -> None:
 
 @pytest.mark.parametrize("way", ["slots", "sorting"])
 def test_a_broken_distance_breaks_the_sum(monkeypatch, way: str) -> None:
-    monkeypatch.setattr(module, "MAX_SLOTS", {"slots": 100, "sorting": 0}[way])
+    monkeypatch.setattr(module, "CPU_SLOTS", {"slots": 100, "sorting": 0}[way])
     distances = torch.rand(4, 4)
     distances[1], distances[:, 1] = math.nan, math.nan
     assert sum_triplet_loss(*split(distances, [0, 0, 1, 1]), margin=0.1)[0].isnan()
@@ -104,6 +104,15 @@ def test_many_triplets_keep_the_digits(generator) -> None:
     expected = (finite_near.sum(1) * n_negatives - finite_far.sum(1) * n_positives).sum() + 5.0 * n_triplets
     assert n_active.item() == n_triplets > 2**24
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_small_loss_of_large_distances_keeps_the_digits(generator) -> None:
+    near, far = (100 + torch.rand(64, n, generator=generator) for n in (3, 500))
+    terms = near.double()[:, :, None] + 0.5 - far.double()[:, None]
+    expected = terms.clamp_min(0).sum().item()
+    near[0], far[:, 7] = -math.inf, math.inf
+    expected -= terms[0].clamp_min(0).sum().item() + terms[1:, :, 7].clamp_min(0).sum().item()
+    assert sum_triplet_loss(near, far, margin=0.5)[0].item() == pytest.approx(expected, rel=3e-7)
 
 
 def test_the_soft_margin_does_not_overflow() -> None:

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 from oml.interfaces.masks import count_in_rows
 
 # elements handled at once: few enough for the cache of a processor, many enough to fill an accelerator
-CPU_BLOCK = 2**16
+CPU_BLOCK = 2**18
 DEVICE_BLOCK = 2**24
 
 
