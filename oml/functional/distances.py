@@ -42,7 +42,8 @@ def pairwise_dist(x1: Tensor, x2: Tensor, p: float = 2) -> Tensor:
     if p != 2:
         return torch.cdist(x1, x2, p=p)
     if x2.shape[0] == 0:
-        return x1 @ x2.T
+        with torch.autocast(x1.device.type, enabled=False):
+            return x1 @ x2.T
     # a row with NaN or inf must spoil its own distances only
     centre = x2.detach().mean(dim=0).nan_to_num(0.0, 0.0, 0.0)
     x1_centred = x1 - centre

@@ -6,8 +6,9 @@ from typing import NamedTuple, Union
 import torch
 from torch import Tensor
 
-from oml.errors import check
+from oml.errors import check, show_some
 from oml.interfaces.features import check_finite
+from oml.interfaces.miners import read_labels
 
 
 class Relevance(NamedTuple):
@@ -20,6 +21,8 @@ class Relevance(NamedTuple):
 
     matrix: Tensor
 
+
+_SEVERAL = (set, frozenset, list, tuple)
 
 TRelation = Union[Tensor, Sequence[int], Sequence[Iterable[Hashable]], Relevance]  # noqa: UP007 - read at run time
 
@@ -142,7 +145,7 @@ def _to_table(name: str, labels: TRelation, features: Tensor) -> Tensor:
         not _is_list_of_sets(labels),
         f"{name} must be of the kind of the other labels, got sets beside others.",
     )
-    table = torch.as_tensor(labels, dtype=None if len(labels) else torch.long)
+    table = read_labels(labels, name)
     is_integer = not table.is_floating_point() and not table.is_complex()
     if table.ndim == 2 and table.shape[1] == 1 and is_integer and table.dtype != torch.bool:
         table = table[:, 0]
@@ -152,7 +155,7 @@ def _to_table(name: str, labels: TRelation, features: Tensor) -> Tensor:
         f"There must be one label per row of the features, got {len(table)} {name} and {len(features)} features.",
     )
     check(
-        table.ndim == 2 or is_integer,
+        table.ndim == 2 or is_integer or not len(table),  # an empty list gives an empty tensor of float32
         f"{name} (B,) must be integers, got {table.dtype}. Convert them with .long(), or give them multi-hot (B, L).",
     )
     return table.to(features.device, non_blocking=True)
@@ -171,11 +174,14 @@ def _read_relevance(matrix: Tensor, n_anchors: int, candidates: Tensor, ref_labe
 
 
 def _is_list_of_sets(labels: object) -> bool:
-    return isinstance(labels, list) and len(labels) > 0 and isinstance(labels[0], set | frozenset | list | tuple)
+    return isinstance(labels, list) and len(labels) > 0 and isinstance(labels[0], _SEVERAL)
 
 
 def _encode_sets(labels: list[Iterable[Hashable]], ref_labels: list[Iterable[Hashable]]) -> tuple[Tensor, Tensor]:
     """Give the two lists as multi-hot tensors over the labels that occur."""
+    for items in (labels, ref_labels):
+        odd = [item for item in items if not isinstance(item, _SEVERAL)]
+        check(not odd, f"Labels must be a set for each item, or an integer for each, got {show_some(odd)} beside sets.")
     columns: dict[Hashable, int] = {}
     both = [
         [(row, columns.setdefault(label, len(columns))) for row, item in enumerate(items) for label in item]

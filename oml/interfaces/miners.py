@@ -3,18 +3,24 @@
 import math
 from abc import ABC, abstractmethod
 from collections import Counter
+from numbers import Integral
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import LongTensor, Tensor
 
-from oml.errors import check, show_some
+from oml.errors import InvalidInputError, check, show_some
 from oml.interfaces.features import check_finite
 from oml.interfaces.masks import count_in_rows
 
 TTriplets = tuple[Tensor, Tensor, Tensor]
 TTripletsIds = tuple[LongTensor, LongTensor, LongTensor] | tuple[list[int], list[int], list[int]]
 TLabels = list[int] | Tensor
+
+ONE_LABEL_EACH = (
+    "Several labels per item, or a given Relevance, are taken by losses of pairs only, such as MultiSimilarityLoss, "
+    "without a memory."
+)
 
 
 class Candidates(NamedTuple):
@@ -117,11 +123,12 @@ def check_labels(labels: TLabels, features: Tensor) -> Tensor:
     """
     if not isinstance(labels, (Tensor, list)):
         raise TypeError(_wrong_type_message(labels))
-    labels = torch.as_tensor(labels).reshape(-1)
+    table = read_labels(labels)
+    labels = table.reshape(-1)
     check(
         features.ndim == 2 and len(labels) == len(features),
         f"There must be one label per row of the features (B, D), got features of the shape {tuple(features.shape)} "
-        f"and {len(labels)} labels.",
+        f"and {len(labels)} labels." + (f" {ONE_LABEL_EACH}" if table.ndim > 1 else ""),
     )
     is_integer = not (labels.is_floating_point() or labels.is_complex())
     check(
@@ -132,8 +139,33 @@ def check_labels(labels: TLabels, features: Tensor) -> Tensor:
     return labels
 
 
+def read_labels(labels: TLabels, name: str = "labels") -> Tensor:
+    """
+    Give labels as a tensor.
+
+    Raises:
+        InvalidInputError: a list holds something else than integers.
+
+    Example:
+        >>> read_labels([3, 1])
+        tensor([3, 1])
+
+    """
+    try:
+        return torch.as_tensor(labels)
+    except (RuntimeError, TypeError, ValueError) as error:
+        odd = [label for label in labels if not isinstance(label, Integral)] or [max(labels, key=abs)]
+        raise InvalidInputError(
+            f"{name} must be integers of 64 bits at most, got {odd[0]!r} in the list. Number names 0, 1, 2, ... "
+            f"{ONE_LABEL_EACH}"
+        ) from error
+
+
 def _wrong_type_message(labels: Any) -> str:
-    return f"labels must be a tensor or a list, got {type(labels).__name__}. Convert them with torch.as_tensor."
+    return (
+        f"labels must be a tensor or a list, got {type(labels).__name__}. Convert them with torch.as_tensor. "
+        f"{ONE_LABEL_EACH}"
+    )
 
 
 class ITripletsMiner(ABC):
@@ -234,11 +266,12 @@ class ITripletsMinerInBatch(ITripletsMiner):
         Give anchors, positives and negatives, (T, D) each; gradients flow into the features (B, D).
 
         Raises:
-            InvalidInputError: a label occurs once only, or there is only one label, or features are not finite.
+            TypeError: the labels are neither a tensor nor a list.
+            InvalidInputError: a label occurs once only, or there is only one label, or there are not as many labels as
+                features, or labels are not integers, or features not finite.
 
         """
-        check_finite(features)
-        labels = labels2list(labels)
+        labels = labels2list(check_labels(labels, features))
         self._check_labels(labels)
         ids_a, ids_p, ids_n = self._sample(features, labels=labels)
         return features[ids_a], features[ids_p], features[ids_n]

@@ -1,9 +1,11 @@
 """Large batches in little memory: features first, their gradients next, the network chunk by chunk at last."""
 
+import copy
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import get_device_states, set_device_states
@@ -75,7 +77,8 @@ class CachedGradients(nn.Module):
         """
         Compare loss and gradients with those of the whole batch at once, which must fit into the memory.
 
-        Gradients that are there are put back. The criterion is called twice, so one with a memory bank changes.
+        Gradients that are there are put back, and the state, such as a memory bank or running means. Layers that draw
+        at random, such as dropout, draw other numbers for a whole batch than for its chunks: switch them off by eval().
 
         Returns:
             "loss": the difference of the losses; and for each parameter of the extractor and the criterion the largest
@@ -84,15 +87,17 @@ class CachedGradients(nn.Module):
         """
         parameters = {name: p for name, p in self.named_parameters() if p.requires_grad}
         kept = {name: p.grad for name, p in parameters.items()}
-        state = torch.get_rng_state()
+        state, random_states = copy.deepcopy(self.state_dict()), (torch.get_rng_state(), np.random.get_state())
         losses, gradients = [], []
         for is_cached in (True, False):
             for parameter in parameters.values():
                 parameter.grad = None
-            torch.set_rng_state(state)
+            torch.set_rng_state(random_states[0])
+            np.random.set_state(random_states[1])
             features = self.extract(inputs) if is_cached else _call(self.extractor, inputs)
-            loss = self.loss(features, *args)
+            loss = self.loss(features, *args).sum()  # the gradients of a loss for each item are those of their sum
             loss.backward()
+            self.load_state_dict(state)
             losses.append(float(loss.detach()))
             gradients.append({n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in parameters.items()})
         for name, parameter in parameters.items():

@@ -92,7 +92,6 @@ class _Memory(FeatureBank):
     def __init__(self, n_items: int) -> None:
         super().__init__(n_batches=n_items)
         self.n_items = n_items
-        self.n_pushed = 0  # batches
 
     def push(self, features: Tensor, labels: Tensor) -> None:
         """Add a batch of features (B, D) and labels (B,); the oldest items leave if there are too many."""
@@ -103,10 +102,6 @@ class _Memory(FeatureBank):
         self.sizes = [len(self.features)]
         self.n_pushed += 1
 
-    def get_extra_state(self) -> dict[str, Any]:
-        """Give what is needed beside the buffers."""
-        return {**super().get_extra_state(), "n_pushed": self.n_pushed}
-
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take what `get_extra_state` gave."""
         check(
@@ -115,4 +110,3 @@ class _Memory(FeatureBank):
             "equal, or leave the memory out of the state and start with an empty one.",
         )
         super().set_extra_state(state)
-        self.n_pushed = state["n_pushed"]

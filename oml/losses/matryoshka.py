@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from oml.errors import check
 
-_NAMES_OF_FEATURES = ("feature", "emb", "anchor", "positive", "negative")
+_PARTS_OF_NAMES = ("feature", "emb", "anchor", "positive", "negative")
 
 
 class MatryoshkaLoss(nn.Module):
@@ -19,8 +19,8 @@ class MatryoshkaLoss(nn.Module):
     these widths.
 
     Args:
-        loss: Any criterion; those with weights of their own, such as `ArcFaceLoss`, know one width only, so give one
-            criterion per width then.
+        loss: Any criterion; those with weights or a memory of their own, such as `ArcFaceLoss`, know one width only, so
+            give one criterion per width then. `GatherAcrossDevices` goes around this loss, not inside.
         dims: Widths, each from 1 to the width of the features.
         weights: One number above 0 per width; 1 by default.
 
@@ -63,22 +63,28 @@ class MatryoshkaLoss(nn.Module):
         """
         Give the sum of the losses; the arguments are those of the criterion, whose features are cut.
 
-        Features are the arguments that the criterion calls features, embeddings, anchor, positive or negative.
+        Features are the tensors that the criterion calls features, embeddings, anchor, positive, negative or x.
 
         Raises:
-            InvalidInputError: the features are narrower than the widest of the widths.
+            InvalidInputError: the features are narrower than the widest of the widths, or called by another name.
 
         """
         total: Tensor | None = None
         for loss, dim, weight in zip(self.losses, self.dims, self.weights, strict=True):
             bound = inspect.signature(loss.forward).bind(*args, **kwargs)
-            for name, value in bound.arguments.items():
-                if isinstance(value, Tensor) and any(part in name for part in _NAMES_OF_FEATURES):
-                    check(
-                        value.shape[-1] >= dim,
-                        f"`{name}` must have at least {dim} features, as `dims` says, got {value.shape[-1]}.",
-                    )
-                    bound.arguments[name] = value[..., :dim]
+            cut = {name: value[..., :dim] for name, value in bound.arguments.items() if _are_features(name, value)}
+            check(
+                len(cut) > 0,
+                f"`loss` must call its features by a name with {', '.join(_PARTS_OF_NAMES)} in it, or x, but the "
+                f"arguments of {type(loss).__name__} are {', '.join(bound.arguments)}. Rename them; put wrappers, such "
+                "as GatherAcrossDevices, around MatryoshkaLoss.",
+            )
+            for name, value in cut.items():
+                check(
+                    value.shape[-1] == dim,
+                    f"`{name}` must have at least {dim} features, as `dims` says, got {value.shape[-1]}.",
+                )
+            bound.arguments.update(cut)
             part = weight * loss(*bound.args, **bound.kwargs)
             total = part if total is None else total + part
         assert total is not None  # there is at least one width
@@ -97,3 +103,7 @@ class MatryoshkaLoss(nn.Module):
     def extra_repr(self) -> str:
         """Give the options for printing."""
         return f"dims={self.dims}, weights={self.weights}"
+
+
+def _are_features(name: str, value: object) -> bool:
+    return isinstance(value, Tensor) and (name == "x" or any(part in name for part in _PARTS_OF_NAMES))

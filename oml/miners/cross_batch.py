@@ -131,11 +131,12 @@ class TripletMinerWithMemory(ITripletsMinerWithDistances, nn.Module):
 
         turn = self.turn
         is_alien = known[turn, None] != known
-        is_alien[:, turn].fill_diagonal_(True)  # an item is not its own positive
+        places = torch.arange(len(known), device=known.device)[turn]
+        is_alien.scatter_(1, places[:, None], True)  # an item is not its own positive
         near = pairwise_dist(bank[turn], bank).masked_fill_(is_alien, -math.inf)
-        far = torch.where(known[turn, None] != labels, to_bank[:, turn].T, math.inf)
         n_draws = (is_alien.numel() - is_alien.count_nonzero()) * len(features)
-        return [with_negatives, TripletDistances(near, far, n_drawn / n_draws.clamp_min(1), is_original=False)]
+        weight = n_drawn / n_draws.clamp_min(1)
+        return [with_negatives, TripletDistances(near, far[:, turn].T, weight, is_original=False)]
 
     def get_pos_pairs(self, lbl2idx: Mapping[int, Sequence[int]], n: int | None = None) -> tuple[list[int], list[int]]:
         """

@@ -69,7 +69,7 @@ class FeatureBank(nn.Module):
         check(
             len(self) == 0 or features.shape[1] == width,
             f"The bank holds features of the width {width}, but the batch has {features.shape[1]}: it was filled, or "
-            "restored, with another model. Empty it with reset().",
+            "restored, with another model. Empty it with reset(); in MatryoshkaLoss give one criterion per width.",
         )
         self.features = self.features.to(features.device, torch.promote_types(features.dtype, torch.float32))
         self.labels = self.labels.to(features.device)

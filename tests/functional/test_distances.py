@@ -27,6 +27,13 @@ def test_pairwise_dist_equals_loop(generator, n: int, m: int, p: float, dtype: t
     torch.testing.assert_close(distances.double(), pairwise_by_loop(x1, x2, p), atol=1e-5, rtol=1e-5)
 
 
+def test_none_are_as_wide_inside_autocast() -> None:
+    x = torch.zeros(2, 3, requires_grad=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        distances = pairwise_dist(x, x[:0])
+    assert (distances.dtype, distances.shape, distances.requires_grad) == (torch.float32, (2, 0), True)
+
+
 def test_rows_that_are_equal_are_at_distance_zero(generator) -> None:
     x = normalise(torch.randn(64, 384, generator=generator))
     x[32:] = x[:32]

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from oml.errors import InvalidInputError
+from oml.functional.relations import Relevance
 from oml.interfaces.features import check_finite
-from oml.losses import TripletLoss
-from oml.miners import HardTripletsMiner, PairsMiner
+from oml.losses import MatryoshkaLoss, PairLoss, TripletLoss
+from oml.miners import AllTripletsMiner, HardTripletsMiner, PairsMiner
 from tests.losses.criteria import CRITERIA
 
 LABELS = torch.arange(12) // 2
@@ -40,6 +41,30 @@ def test_labels_of_a_wrong_length_or_type(generator, name: str) -> None:
         criterion(features, LABELS.float())
     with pytest.raises(TypeError, match=r"labels must be a tensor.*got str"):
         criterion(features, "a" * 12)
+
+
+@pytest.mark.parametrize("name", WITH_LABELS)
+def test_lists_of_what_is_no_integer(generator, name: str) -> None:
+    criterion, features = CRITERIA[name][0](), make_features(generator)
+    for odd in ("cat", None, 10**30):
+        with pytest.raises(
+            InvalidInputError, match=f"labels must be integers of 64 bits at most, got '?{odd}'? in the"
+        ):
+            criterion(features, [0] * 6 + [odd] * 6)
+
+
+TAKE_ONE_LABEL = [name for name in WITH_LABELS if not isinstance(CRITERIA[name][0](), PairLoss | MatryoshkaLoss)]
+
+
+@pytest.mark.parametrize("name", TAKE_ONE_LABEL)
+def test_who_takes_one_label_per_item_says_so(generator, name: str) -> None:
+    criterion, features = CRITERIA[name][0](), make_features(generator)
+    message = r"Several labels per item, or a given Relevance, are taken by losses of pairs only, such as Multi"
+    for several in ([{0, 1}] * 12, [[0, 1], [2]] * 6, torch.ones(12, 3, dtype=torch.bool)):
+        with pytest.raises(InvalidInputError, match=message):
+            criterion(features, several)
+    with pytest.raises(TypeError, match=f"got Relevance.*{message}"):
+        criterion(features, Relevance(torch.ones(12, 12)))
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.uint16, torch.uint64])
@@ -84,6 +109,8 @@ def test_triplets_and_miners_name_the_rows_too(generator) -> None:
     bad[5] = -math.inf
     with pytest.raises(InvalidInputError, match=r"negative must be finite numbers.*infinity: 5\."):
         TripletLoss(0.5)(good, good, bad)
-    for miner in (HardTripletsMiner(), PairsMiner()):
+    for miner in (HardTripletsMiner(), AllTripletsMiner(), PairsMiner()):
         with pytest.raises(InvalidInputError, match=r"features must be finite numbers.*infinity: 5\."):
             miner.sample(bad, LABELS)
+        with pytest.raises(InvalidInputError, match=r"one label per row of the features.*\b10 labels"):
+            miner.sample(good, LABELS[:10])

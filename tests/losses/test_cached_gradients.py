@@ -7,6 +7,7 @@ from torch import nn
 from oml.errors import InvalidInputError
 from oml.losses import SurrogatePrecision, TripletLossWithMiner
 from oml.losses.cached_gradients import CachedGradients
+from oml.miners import AllTripletsMiner, TripletMinerWithMemory
 
 LABELS = torch.arange(14) // 3
 
@@ -137,6 +138,19 @@ def test_the_check_tells_when_it_does_not_hold(generator):
     assert (step.extractor[0][0].weight.grad == 7).all()
     assert step.extractor[0][3].weight.grad is None
     assert max(step.eval().check_equivalence(inputs, LABELS).values()) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "miner", [AllTripletsMiner(max_output_triplets=40), TripletMinerWithMemory(2, 3)], ids=lambda m: type(m).__name__
+)
+def test_the_check_gives_a_criterion_with_memory_or_at_random_a_fair_comparison(generator, miner):
+    step = CachedGradients(make_net(), TripletLossWithMiner(0.5, miner, reduction="sum"), 5)
+    step(torch.randn(14, 6, generator=generator), LABELS)
+    state = copy.deepcopy(step.state_dict())
+    assert max(step.check_equivalence(torch.randn(14, 6, generator=generator), LABELS).values()) < 1e-4
+    torch.testing.assert_close(step.state_dict(), state, rtol=0, atol=0)
+    step.loss.reduction = "none"
+    assert step.check_equivalence(torch.randn(14, 6, generator=generator), LABELS).keys() >= {"loss"}
 
 
 def test_without_gradients_it_is_the_loss(generator):

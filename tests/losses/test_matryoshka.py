@@ -2,7 +2,15 @@ import pytest
 import torch
 
 from oml.errors import InvalidInputError
-from oml.losses import TripletLoss, TripletLossPlain, TripletLossWithMiner
+from oml.losses import (
+    ArcFaceLoss,
+    CrossBatchMemory,
+    GatherAcrossDevices,
+    MultiSimilarityLoss,
+    TripletLoss,
+    TripletLossPlain,
+    TripletLossWithMiner,
+)
 from oml.losses.matryoshka import MatryoshkaLoss
 
 
@@ -34,6 +42,25 @@ def test_one_criterion_per_width_keeps_logs_apart(generator):
     assert logs["pos_dist_8"] == losses[0].last_logs["pos_dist"]
     assert logs["pos_dist_2"] == losses[1].last_logs["pos_dist"]
     assert logs["pos_dist_8"] > logs["pos_dist_2"]
+
+
+def test_classifiers_and_memories_have_one_criterion_per_width(generator):
+    features, labels = torch.randn(12, 8, generator=generator), torch.arange(12) // 3
+    losses = [ArcFaceLoss(dim, 4) for dim in (8, 3)]
+    expected = losses[0](features, labels) + losses[1](features[:, :3], labels)
+    assert MatryoshkaLoss(losses, dims=[8, 3])(features, labels) == expected
+    memories = [CrossBatchMemory(MultiSimilarityLoss(), size=20) for _ in range(2)]
+    MatryoshkaLoss(memories, dims=[8, 3])(features, labels)
+    assert torch.equal(memories[1].memory.features, features[:, :3])
+    with pytest.raises(InvalidInputError, match=r"the width 8, but the batch has 3.* give one criterion per width"):
+        MatryoshkaLoss(memories[0], dims=[8, 3])(features, labels)
+
+
+def test_features_that_are_not_found_are_not_left_uncut():
+    criterion = MatryoshkaLoss(GatherAcrossDevices(MultiSimilarityLoss()), dims=[4, 2])
+    message = "the arguments of GatherAcrossDevices are inputs. Rename them; put wrappers, such as .* around Matryosh"
+    with pytest.raises(InvalidInputError, match=message):
+        criterion(torch.zeros(3, 8), torch.zeros(3, dtype=torch.long))
 
 
 def test_errors():

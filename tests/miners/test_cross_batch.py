@@ -201,6 +201,15 @@ def test_each_item_is_an_anchor_once_in_a_full_bank(n_batches: int, size: int, o
     assert all(counts.get(item) == 1 for item in range(first, last))
 
 
+@pytest.mark.slow
+def test_it_compiles() -> None:
+    batches = make_batches([6, 6, 6])
+    plain, compiled = (TripletLossWithMiner(0.5, make_miner(2, 3)) for _ in range(2))
+    step = torch.compile(compiled, backend="aot_eager")
+    for batch in batches:
+        torch.testing.assert_close(step(*batch), plain(*batch))
+
+
 def test_documented_parts() -> None:
     miner = make_miner(2, 3)
     firsts, seconds = miner.get_pos_pairs({7: [3, 5, 9], 2: [1, 0], 4: [8]})
