@@ -35,22 +35,22 @@ def calc_values(
     """
     counts, order = (ids != NO_ID).sum(1).sort(descending=True)  # rows of like counts together, to fill few places
     widths, dim = counts.tolist(), queries.shape[1]
-    ids = ids.index_select(0, order)
+    ids, queries = ids.index_select(0, order), queries.index_select(0, order).double().unsqueeze(1)
     values = torch.full(ids.shape, torch.inf, dtype=dtype, device=ids.device)
-    known = ids.clamp(min=0)
+    rows = galleries.locate(ids.clamp(min=0))
     # the same memory each time, to stay in the caches and since giving it back to the system costs more than arithmetic
     room = galleries.make_room(max(chunk, dim))
     n_columns = max(1, chunk // max(1, dim))
     start = 0
     while start < len(widths) and widths[start]:
-        rows = slice(start, start + max(1, n_columns // widths[start]))
-        of_rows = queries.index_select(0, order[rows]).double().unsqueeze(1)
-        for first in range(0, widths[start], n_columns):
-            columns = slice(first, min(first + n_columns, widths[start]))
-            piece = known[rows, columns]
+        width = widths[start]
+        stop = start + max(1, n_columns // width)
+        some, of_some = rows[start:stop], queries[start:stop]
+        for first in range(0, width, n_columns):
+            piece = some[:, first : min(first + n_columns, width)]
             vectors = galleries.take_into(room, piece.reshape(-1)).view(*piece.shape, dim)
-            values[rows, columns] = metric.calc_values(of_rows, vectors, vectors)
-        start = rows.stop
+            values[start:stop, first : first + piece.shape[1]] = metric.calc_values(of_some, vectors, vectors)
+        start = stop
     values.masked_fill_(ids == NO_ID, torch.inf)
     return torch.empty_like(values).index_copy_(0, order, values)
 

@@ -61,8 +61,11 @@ class Rows:
 
     def take(self, positions: Tensor, dtype: torch.dtype) -> Tensor:
         """Give the rows at these positions among the chosen ones, (len(positions), D); a copy."""
-        rows = positions + self.start if self.rows is None else self.rows[positions.to(self.rows.device)]
-        return self._gather(rows, dtype)
+        return self._gather(self.locate(positions), dtype)
+
+    def locate(self, positions: Tensor) -> Tensor:
+        """Give the rows of the matrix at these positions among the chosen ones, of the same shape."""
+        return positions + self.start if self.rows is None else self.rows[positions.to(self.rows.device)]
 
     @property
     def exact_dtype(self) -> torch.dtype:
@@ -76,13 +79,12 @@ class Rows:
         is_direct = self.is_unit or stored == torch.float64 or self.device != self.matrix.device
         return wide, wide[:0] if is_direct else torch.empty(n_numbers, dtype=stored, device=self.device)
 
-    def take_into(self, room: tuple[Tensor, Tensor], positions: Tensor) -> Tensor:
-        """Give the rows at these positions among the chosen ones, (len(positions), D), float64, in the room."""
+    def take_into(self, room: tuple[Tensor, Tensor], rows: Tensor) -> Tensor:
+        """Give these rows of the matrix (see `locate`), (len(rows), D), float64, in the room."""
         wide, stored = room
-        out = wide[: len(positions) * self.dim].view(len(positions), self.dim)
+        out = wide[: len(rows) * self.dim].view(len(rows), self.dim)
         if not len(stored) or not isinstance(self.matrix, Tensor):
-            return out.copy_(self.take(positions, torch.float64))
-        rows = positions + self.start if self.rows is None else self.rows[positions.to(self.rows.device)]
+            return out.copy_(self._gather(rows, torch.float64))
         narrow = stored[: out.numel()].view(out.shape)
         return out.copy_(torch.index_select(self.matrix, 0, rows, out=narrow))
 
@@ -161,8 +163,7 @@ class Rows:
         )
 
     def _name_rows(self, positions: Tensor) -> list[int]:
-        named = positions.cpu() + self.start if self.rows is None else self.rows[positions.to(self.rows.device)]
-        return named.tolist()
+        return self.locate(positions).tolist()
 
     def _gather(self, ids: Tensor, dtype: torch.dtype) -> Tensor:
         if isinstance(self.matrix, Tensor):
