@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -19,6 +20,7 @@ BUNDLE_WEIGHTS = "weights.safetensors"  # the file of a bundle, a folder, that h
 _OPTIONAL_SUFFIX = "num_batches_tracked"
 # What training programs call the entry that holds the weights.
 _STATE_DICT_ENTRIES = ("state_dict", "model")
+_MAX_NESTING = 3  # of such entries
 
 
 def find_weights(weights: str | Path, owner: type[nn.Module]) -> Path:
@@ -61,17 +63,15 @@ def read_state_dict(path: Path) -> TStateDict:
     Read names and tensors from a checkpoint, on CPU, without running any code that the file may carry.
 
     Understood: a state dict saved by `torch.save`; a training checkpoint that holds one under `"state_dict"`
-    (Lightning) or `"model"`; a `.safetensors` file; a TorchScript archive if it is one of the zoo's by its hash.
+    (Lightning) or `"model"`, or as its only dictionary of tensors under any name; a `.safetensors` file; a TorchScript
+    archive if it is one of the zoo's by its hash.
 
     Raises:
-        InvalidInputError: the file is cut off, is of another format, needs code to be run, or holds no state dict.
+        InvalidInputError: the file is cut off, is of another format, needs code to be run, or holds no state dict, or
+            several.
 
     """
-    content = read_file(path)
-    for entry in _STATE_DICT_ENTRIES:
-        if isinstance(content, Mapping) and isinstance(content.get(entry), Mapping):
-            content = content[entry]
-            break
+    content = _find_state_dict(read_file(path), path)
     check(
         isinstance(content, Mapping) and len(content) > 0,
         f"{path} holds {type(content).__name__} instead of a non-empty dictionary of tensors. "
@@ -83,7 +83,30 @@ def read_state_dict(path: Path) -> TStateDict:
         f"{path} holds values that are not tensors under the names: {show_some(strangers)}. "
         f"Save a checkpoint as torch.save({{'state_dict': extractor.state_dict()}}, path).",
     )
+    empty = [name for name, value in content.items() if value.is_meta]
+    check(not empty, f"{path} holds tensors without numbers, on the device 'meta': {show_some(empty)}. Save it again.")
     return dict(content)
+
+
+def _find_state_dict(content: Any, path: Path) -> Any:
+    for _ in range(_MAX_NESTING):
+        if not isinstance(content, Mapping):
+            break
+        usual = [name for name in _STATE_DICT_ENTRIES if isinstance(content.get(name), Mapping)]
+        held = [name for name, value in content.items() if _holds_tensors(value)]
+        check(
+            bool(usual) or len(held) < 2,
+            f"{path} holds several dictionaries of tensors: {show_some(held)}. Save the one to load on its own: "
+            f"torch.save(torch.load(path)[{held[0] if held else ''!r}], new_path).",
+        )
+        if not usual and not held:
+            break
+        content = content[(usual or held)[0]]
+    return content
+
+
+def _holds_tensors(value: Any) -> bool:
+    return isinstance(value, Mapping) and len(value) > 0 and all(isinstance(v, Tensor) for v in value.values())
 
 
 def load_weights(
@@ -164,7 +187,12 @@ def describe_difference(state_dict: Mapping[str, Tensor], network: nn.Module) ->
         for n, tensor in own.items()
         if n in state_dict and state_dict[n].shape != tensor.shape
     ]
-    parts = {"Missing": missing, "Unexpected": unexpected, "Other shape": misshapen}
+    mistyped = [
+        f"{n} is {state_dict[n].dtype} in the file, {tensor.dtype} in the model"
+        for n, tensor in own.items()
+        if n in state_dict and state_dict[n].is_floating_point() != tensor.is_floating_point()
+    ]
+    parts = {"Missing": missing, "Unexpected": unexpected, "Other shape": misshapen, "Other type": mistyped}
     return " ".join(f"{title}: {show_some(names)}." for title, names in parts.items() if names)
 
 

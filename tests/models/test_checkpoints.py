@@ -158,6 +158,43 @@ def test_values_must_be_tensors(weights: dict[str, Tensor], tmp_path: Path) -> N
         read_state_dict(tmp_path / "other.pth")
 
 
+@pytest.mark.parametrize("path_in_file", [["model_state_dict"], ["model", "state_dict"], ["net"]])
+def test_the_only_dictionary_of_tensors_is_found(path_in_file: list[str], weights: dict, tmp_path: Path) -> None:
+    content: dict = weights
+    for name in reversed(path_in_file):
+        content = {"epoch": 3, "optimizer": {"state": {}, "lr": 0.1}, name: content}
+    torch.save(content, tmp_path / "other.pth")
+    assert same(read_state_dict(tmp_path / "other.pth"), weights)
+
+
+def test_several_dictionaries_of_tensors(weights: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save({"student": weights, "teacher": weights, "epoch": 3}, tmp_path / "dino.pth")
+    with pytest.raises(
+        InvalidInputError,
+        match=r"holds several dictionaries of tensors: student, teacher\. .*torch\.load\(path\)\['student'\]",
+    ):
+        read_state_dict(tmp_path / "dino.pth")
+
+
+def test_tensors_without_numbers(weights: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save({name: tensor.to("meta") for name, tensor in weights.items()}, tmp_path / "meta.pth")
+    with pytest.raises(InvalidInputError, match=r"tensors without numbers, on the device 'meta': weight, bias\. Save"):
+        read_state_dict(tmp_path / "meta.pth")
+
+
+def test_numbers_of_another_type(weights: dict[str, Tensor]) -> None:
+    network = make_linear()
+    before = network.weight.clone()
+    with pytest.raises(
+        InvalidInputError,
+        match=r"Other type: weight is torch\.int8 in the file, torch\.float32 in the model\.",
+    ):
+        fill(network, {**weights, "weight": weights["weight"].to(torch.int8)}, Path("int8.pth"))
+    assert torch.equal(network.weight, before)
+    fill(network, {name: tensor.half() for name, tensor in weights.items()}, Path("half.pth"))
+    assert torch.equal(network.weight, weights["weight"])
+
+
 def test_difference_shows_the_first_names() -> None:
     network = nn.Sequential(*[nn.Linear(1, 1) for _ in range(4)])
     state_dict = {"0.weight": torch.zeros(2, 1), "extra": torch.zeros(1)}
