@@ -87,14 +87,14 @@ def find_pairs(
     features: Tensor,
     ref_labels: TRelation | None = None,
     ref_features: Tensor | None = None,
-    has_own_refs: bool = False,
+    with_batch: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """
     Give the positive and the negative candidates of each anchor: two masks (A, C).
 
-    Without references nobody is his own positive or negative. With references nobody is among them, unless
-    `has_own_refs`: then the first A references are the anchors themselves. Other arguments and errors are those of
-    `find_same`.
+    Without references nobody is his own positive or negative. With references nobody is among them; `with_batch` the
+    anchors themselves are candidates before them, (A, A + C), for any labels but a `Relevance`. Other arguments and
+    errors are those of `find_same`.
 
     Example:
         >>> positives, negatives = find_pairs([7, 8, 7], torch.zeros(3, 4))
@@ -103,8 +103,10 @@ def find_pairs(
 
     """
     same = find_same(labels, features, ref_labels, ref_features)
+    if with_batch and ref_features is not None:
+        same = torch.cat([find_same(labels, features), same], dim=1)
     negatives = ~same
-    if ref_features is None or has_own_refs:
+    if ref_features is None or with_batch:
         same.fill_diagonal_(False)  # of the first columns
         negatives.fill_diagonal_(False)
     return same, negatives

@@ -73,9 +73,7 @@ class CrossBatchMemory(nn.Module):
         if len(self.memory) == 0 or self.memory.n_pushed < self.start:
             loss: Tensor = self.loss(features, labels_tensor)
         else:
-            candidates = torch.cat([features.detach().to(self.memory.features.dtype), self.memory.features])
-            ref_labels = torch.cat([labels_tensor.to(self.memory.labels), self.memory.labels])
-            loss = self.loss(features, labels_tensor.to(ref_labels), candidates, ref_labels, has_own_refs=True)
+            loss = self.loss(features, labels_tensor, self.memory.features, self.memory.labels, with_batch=True)
         if self.training:
             self.memory.push(features, labels_tensor)
         return loss

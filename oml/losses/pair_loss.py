@@ -63,7 +63,7 @@ class PairLoss(nn.Module, ABC):
         labels: TRelation,
         ref_features: Tensor | None = None,
         ref_labels: TRelation | None = None,
-        has_own_refs: bool = False,
+        with_batch: bool = False,
     ) -> Tensor:
         """
         Give the loss.
@@ -72,21 +72,19 @@ class PairLoss(nn.Module, ABC):
             features: (B, D).
             labels: Integers (B,), a tensor or a list; or any other relation that
                 `oml.functional.relations.find_same` takes: several labels per item, or a given relevance.
-            ref_features: Candidates (C, D) instead of the batch itself.
+            ref_features: Candidates (C, D) instead of the batch itself; none of its items should be among them.
             ref_labels: Their labels.
-            has_own_refs: The first B references are the batch itself, so they are taken from `features`, with their
-                gradients; otherwise none of its items should be among the references.
+            with_batch: The batch itself is a candidate beside the references, nobody being his own.
 
         Raises:
             TypeError: labels are of an unknown type.
             InvalidInputError: labels, features and references do not fit each other.
 
         """
-        positives, negatives = find_pairs(labels, features, ref_labels, ref_features, has_own_refs)
-        if has_own_refs and ref_features is not None:
-            # the batch by itself takes one product less, and a memory without a graph takes none for its gradient
-            parts = self.calc_scores(features, None), self.calc_scores(features, ref_features[len(features) :])
-            scores = torch.cat(parts, dim=1)
+        positives, negatives = find_pairs(labels, features, ref_labels, ref_features, with_batch)
+        if with_batch and ref_features is not None:
+            # the batch by itself takes one product less, and references without a graph take none for their gradient
+            scores = torch.cat([self.calc_scores(features, None), self.calc_scores(features, ref_features)], dim=1)
         else:
             scores = self.calc_scores(features, ref_features)
         anchor_losses = self.calc_losses(scores, positives, negatives)
