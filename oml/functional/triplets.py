@@ -152,6 +152,25 @@ def read_distances(
     return TripletDistances(positives.take(distances, missing=-math.inf), negatives.take(distances, missing=math.inf))
 
 
+def has_few_slots(near: Tensor) -> bool:
+    """Whether comparing each positive of the anchors (A, P) with all the negatives is faster than sorting these."""
+    return near.shape[1] <= (CPU_SLOTS if near.device.type == "cpu" else DEVICE_SLOTS)
+
+
+def split_anchors(far: Tensor) -> list[slice]:
+    """
+    Give parts of the anchors whose distances to negatives (A, Q) are to be handled at once.
+
+    Example:
+        >>> split_anchors(torch.zeros(3, 4))
+        [slice(0, 3, None)]
+
+    """
+    n_anchors, n_negatives = far.shape
+    n_rows = max(1, _get_block_size(far) // max(1, n_negatives))
+    return [slice(first, min(first + n_rows, n_anchors)) for first in range(0, n_anchors, n_rows)]
+
+
 def _squeeze_slots(near: Tensor) -> Tensor:
     """Drop the empty places, where counting them costs nothing."""
     if near.device.type != "cpu" or near.numel() == 0:
@@ -166,7 +185,7 @@ class _SumOverTriplets(torch.autograd.Function):
     def forward(ctx: Any, near: Tensor, far: Tensor, margin: float | None) -> tuple[Tensor, Tensor]:
         if margin is None:
             loss, n_active, grad_near, grad_far = _sum_soft(near, far)
-        elif near.shape[1] <= (CPU_SLOTS if near.device.type == "cpu" else DEVICE_SLOTS):
+        elif has_few_slots(near):
             loss, n_active, grad_near, grad_far = _sum_hinge_by_slots(near + margin, far)
         else:
             loss, n_active, grad_near, grad_far = _sum_hinge_by_sorting((near + margin).contiguous(), far)
@@ -188,13 +207,10 @@ class _SumOverTriplets(torch.autograd.Function):
 
 def _sum_soft(near: Tensor, far: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Compare some positives of some anchors with all their negatives, and go on to the next ones."""
-    n_anchors, n_negatives = far.shape
     grad_near, grad_far = torch.zeros_like(near), torch.zeros_like(far)
     loss, n_active = near.new_zeros(()), near.new_zeros((), dtype=torch.long)
-    n_rows = _count_rows(far)
-    n_columns = max(1, _get_block_size(far) // max(1, n_rows * n_negatives))
-    for row in range(0, n_anchors, n_rows):
-        rows = slice(row, row + n_rows)
+    for rows in split_anchors(far):
+        n_columns = max(1, _get_block_size(far) // max(1, far[rows].numel()))
         for column in range(0, near.shape[1], n_columns):
             columns = slice(column, column + n_columns)
             # an empty place gives -inf: it adds nothing to the sum and nothing to a slope
@@ -221,12 +237,10 @@ def _sum_hinge_by_slots(limits: Tensor, far: Tensor) -> tuple[Tensor, Tensor, Te
     centres = limits.amax(dim=1, keepdim=True) if limits.shape[1] else limits.sum(dim=1, keepdim=True)
     grad_near = torch.zeros_like(limits)
     grad_far = torch.zeros_like(far, memory_format=torch.contiguous_format)
-    loss, n_rows = far.new_zeros(()), _count_rows(far)
-    room = far.new_empty(n_rows, far.shape[1])
-    for row in range(0, len(far), n_rows):
-        rows = slice(row, row + n_rows)
+    loss = far.new_zeros(())
+    for rows in split_anchors(far):
         negatives, slopes = far[rows], grad_far[rows]
-        is_active = room[: len(negatives)]
+        is_active = torch.empty_like(slopes)
         for slot in range(limits.shape[1]):
             torch.gt(limits[rows, slot, None], negatives, out=is_active)
             torch.sum(is_active, dim=1, out=grad_near[rows, slot])
@@ -234,12 +248,6 @@ def _sum_hinge_by_slots(limits: Tensor, far: Tensor) -> tuple[Tensor, Tensor, Te
         loss += torch.sub(negatives, centres[rows], out=is_active).clamp_max_(numbers.max).mul_(slopes).sum()
     loss += ((limits - centres) * grad_near).sum()
     return loss, grad_near.long().sum(), grad_near, grad_far
-
-
-def _count_rows(far: Tensor) -> int:
-    """Give of how many anchors the negatives make a block."""
-    n_anchors, n_negatives = far.shape
-    return min(max(1, _get_block_size(far) // max(1, n_negatives)), max(1, n_anchors))
 
 
 def _get_block_size(far: Tensor) -> int:

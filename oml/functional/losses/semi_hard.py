@@ -12,6 +12,7 @@ from oml.errors import check
 from oml.functional.distances import at_least_float32
 from oml.functional.losses.anchors import AnchorLosses, check_masks
 from oml.functional.losses.ranks import take_relevant
+from oml.functional.triplets import has_few_slots, split_anchors
 from oml.interfaces.masks import any_in_rows
 
 
@@ -24,8 +25,9 @@ def semi_hard_triplet_loss(distances: Tensor, positives: Tensor, negatives: Tens
     model that has just begun to learn towards one point. The terms are the semi-hard triplets; an anchor needs a
     positive and a negative.
 
-    Negatives are sorted once for each anchor, so time is O(A * C * log C) and memory O(A * C). The gradient is computed
-    in the forward pass and can not be differentiated again. Half precision is computed in float32.
+    Few positives of an anchor are compared with all its negatives, for many these are sorted once: time is at most
+    O(A * C * log C), memory O(A * C). The gradient is computed in the forward pass and can not be differentiated again.
+    Half precision is computed in float32.
 
     Args:
         distances: (A, C).
@@ -53,38 +55,69 @@ def semi_hard_triplet_loss(distances: Tensor, positives: Tensor, negatives: Tens
 
 
 class _SumOverSemiHard(torch.autograd.Function):
-    """
-    With the negatives sorted, those of a positive are a range: the sum is their number times the limit less their sum.
-
-    Takes distances to positives (A, P), -inf where there are fewer, and to negatives (A, Q), inf where there are fewer.
-    """
+    """Takes distances to positives (A, P) and negatives (A, Q), -inf and inf where there are fewer."""
 
     @staticmethod
     def forward(ctx: Any, near: Tensor, far: Tensor, margin: float) -> tuple[Tensor, Tensor]:
-        sorted_far, order = far.contiguous().sort(dim=1)
-        near = near.contiguous()
-        # from the first one that is farther than the positive to the last one within the margin
-        starts = torch.searchsorted(sorted_far, near, right=True)
-        ends = torch.maximum(torch.searchsorted(sorted_far, near + margin), starts)
-        counts = ends - starts
-        # in float64, or the difference of two long sums would lose the digits of a short one
-        sums = pad(sorted_far.masked_fill(sorted_far == math.inf, 0).cumsum(dim=1, dtype=torch.float64), (1, 0))
-        limits = (near + margin).masked_fill(counts == 0, 0)
-        losses = counts * limits.double() - (sums.gather(1, ends) - sums.gather(1, starts))
-
-        steps = torch.zeros_like(sums, dtype=near.dtype)
-        ones = torch.ones_like(near)
-        steps.scatter_add_(1, starts, ones).scatter_add_(1, ends, -ones)
-        grad_far = torch.zeros_like(far).scatter_(1, order, -steps.cumsum(dim=1)[:, :-1])
-        ctx.save_for_backward(counts.to(near.dtype), grad_far)
-        n_terms = counts.sum(dim=1)
+        calc_sums = _sum_by_slots if has_few_slots(near) else _sum_by_sorting
+        losses, counts, grad_far = calc_sums(near, far, margin)
+        ctx.save_for_backward(counts, grad_far)
+        n_terms = counts.long().sum(dim=1)
         ctx.mark_non_differentiable(n_terms)
-        # sorting would hide what is not a number
-        is_spoiled = near.isnan().any(dim=1) | far.isnan().any(dim=1)
-        return losses.sum(dim=1).to(near.dtype).masked_fill(is_spoiled, math.nan), n_terms
+        return losses, n_terms
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None]:
         grad_near, grad_far = ctx.saved_tensors
         return grad_near * grad[:, None], grad_far * grad[:, None], None
+
+
+def _sum_by_slots(near: Tensor, far: Tensor, margin: float) -> tuple[Tensor, Tensor, Tensor]:
+    """
+    Compare the first positive of every anchor with its negatives, then the second one, and so on.
+
+    Gives the losses (A,), how many semi-hard negatives each positive has (A, P), and the gradient of the negatives.
+    """
+    numbers = torch.finfo(far.dtype)
+    limits = (near + margin).clamp_min(numbers.min)  # of an empty place: finite, so that no times it is 0
+    # sums are taken from the largest limit on, or their difference would lose the digits of a small loss
+    centres = limits.amax(dim=1, keepdim=True) if limits.shape[1] else limits.sum(dim=1, keepdim=True)
+    counts = torch.zeros_like(limits)
+    grad_far = torch.zeros_like(far, memory_format=torch.contiguous_format)
+    losses = near.new_empty(len(far))
+    for rows in split_anchors(far):
+        negatives, slopes = far[rows], grad_far[rows]
+        is_taken, is_within = torch.empty_like(slopes), torch.empty_like(slopes)
+        for slot in range(limits.shape[1]):
+            torch.gt(negatives, near[rows, slot, None], out=is_taken)
+            is_taken *= torch.lt(negatives, limits[rows, slot, None], out=is_within)
+            torch.sum(is_taken, dim=1, out=counts[rows, slot])
+            slopes -= is_taken
+        losses[rows] = (
+            torch.sub(negatives, centres[rows], out=is_within).clamp_max_(numbers.max).mul_(slopes).sum(dim=1)
+        )
+    losses += ((limits - centres) * counts).sum(dim=1)
+    return losses, counts, grad_far
+
+
+def _sum_by_sorting(near: Tensor, far: Tensor, margin: float) -> tuple[Tensor, Tensor, Tensor]:
+    """With the negatives sorted, those of a positive are a range: their number times the limit less their sum."""
+    sorted_far, order = far.contiguous().sort(dim=1)
+    near = near.contiguous()
+    # from the first one that is farther than the positive to the last one within the margin
+    starts = torch.searchsorted(sorted_far, near, right=True)
+    ends = torch.maximum(torch.searchsorted(sorted_far, near + margin), starts)
+    counts = ends - starts
+    # in float64, or the difference of two long sums would lose the digits of a short one
+    sums = pad(sorted_far.masked_fill(sorted_far == math.inf, 0).cumsum(dim=1, dtype=torch.float64), (1, 0))
+    limits = (near + margin).masked_fill(counts == 0, 0)
+    losses = counts * limits.double() - (sums.gather(1, ends) - sums.gather(1, starts))
+
+    steps = torch.zeros_like(sums, dtype=near.dtype)
+    ones = torch.ones_like(near)
+    steps.scatter_add_(1, starts, ones).scatter_add_(1, ends, -ones)
+    grad_far = torch.zeros_like(far).scatter_(1, order, -steps.cumsum(dim=1)[:, :-1])
+    # sorting would hide what is not a number
+    is_spoiled = near.isnan().any(dim=1) | far.isnan().any(dim=1)
+    return losses.sum(dim=1).to(near.dtype).masked_fill(is_spoiled, math.nan), counts.to(near.dtype), grad_far

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oml.errors import InvalidInputError
+from oml.functional import triplets
 from oml.functional.losses import (
     AnchorLosses,
     circle_loss,
@@ -78,6 +79,8 @@ def test_small_blocks_and_all_places(generator, monkeypatch, case, places: int) 
     monkeypatch.setattr(ranks, "CPU_BLOCK", places)
     monkeypatch.setattr("oml.functional.losses.ranking.take_relevant", lambda *masks: masks)
     monkeypatch.setattr("oml.functional.losses.semi_hard.take_relevant", lambda *masks: masks)
+    monkeypatch.setattr(triplets, "CPU_BLOCK", places)
+    monkeypatch.setattr(triplets, "CPU_SLOTS", 100 if places == 2 else 0)  # negatives are compared, or sorted
     losses = function(scores, positives, negatives, *options).losses
     torch.testing.assert_close(losses, expected)
     torch.testing.assert_close(torch.autograd.grad(losses.sum(), scores)[0], expected_grad)
@@ -218,12 +221,29 @@ def test_lifted_structure_is_not_below_zero() -> None:
     assert not scores.grad.any()
 
 
+@pytest.mark.parametrize("n_slots", [48, 0])
 @pytest.mark.parametrize(("negative", "n_terms"), [(0.25, 0), (0.5, 0), (0.75, 1), (1.0, 0), (1.25, 0)])
-def test_semi_hard_are_farther_than_the_positive_and_within_the_margin(negative: float, n_terms: int) -> None:
+def test_semi_hard_are_farther_than_the_positive_and_within_the_margin(
+    monkeypatch, negative: float, n_terms: int, n_slots: int
+) -> None:
+    monkeypatch.setattr(triplets, "CPU_SLOTS", n_slots)
     scores = torch.tensor([[0.5, negative]])
     found = semi_hard_triplet_loss(scores, ONE_OF_EACH, ~ONE_OF_EACH, margin=0.5)
     assert found.n_terms.tolist() == [n_terms]
     assert found.losses.tolist() == [0.25 * n_terms]
+    scores[0, 1] = torch.nan
+    assert semi_hard_triplet_loss(scores, ONE_OF_EACH, ~ONE_OF_EACH, margin=0.5).losses.isnan().all()
+
+
+@pytest.mark.parametrize("n_slots", [48, 0])
+def test_semi_hard_losses_of_large_distances_keep_the_digits(generator, monkeypatch, n_slots: int) -> None:
+    monkeypatch.setattr(triplets, "CPU_SLOTS", n_slots)
+    scores = 100 + torch.rand(3, 500, generator=generator)
+    positives = torch.arange(500).expand(3, 500) < 4
+    found = semi_hard_triplet_loss(scores, positives, ~positives, margin=0.25)
+    wide = semi_hard_triplet_loss(scores.double(), positives, ~positives, margin=0.25)
+    assert torch.equal(found.n_terms, wide.n_terms)
+    torch.testing.assert_close(found.losses.double(), wide.losses, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("positive", [1.0, -1.0])
