@@ -36,6 +36,7 @@ from oml.bundles.preprocessing import (
 from oml.errors import InvalidInputError, check
 from oml.inference.loop import move_to_device
 from oml.interfaces.models import IExtractor
+from oml.models.meta.two_towers import TwoTowerExtractor
 from oml.utils.io import atomic_path
 from oml.utils.misc_torch import get_device, temporary_setting_model_mode
 
@@ -115,6 +116,11 @@ def save_bundle(
         ({'cmc@1': 0.9}, 5, [16, 16])
 
     """
+    if isinstance(extractor, TwoTowerExtractor):
+        raise TypeError(
+            "extractor must be one tower of a TwoTowerExtractor, since the two take items of different kinds. Save "
+            "towers.query with its transform and towers.gallery with its own, as two bundles; their space stays one."
+        )
     if not isinstance(extractor, IExtractor):
         raise TypeError(f"extractor must be an IExtractor, got {type(extractor).__name__}. Make it a subclass.")
     final = Path(folder).absolute()

@@ -7,6 +7,8 @@ from torch import Tensor
 import oml
 from oml.errors import InvalidInputError
 from oml.interfaces.models import IExtractor
+from oml.models import ConvExtractor, HFWrapper, TwoTowerExtractor
+from oml.transforms.images.torchvision import get_normalisation_resize_torch
 
 transformers = pytest.importorskip("transformers")
 SENTENCES = ["a red shoe", "two blue lamps and a chair"]
@@ -65,6 +67,25 @@ def test_texts_give_the_same_embeddings(folder, extractor, tokenizer):
     with torch.no_grad():
         torch.testing.assert_close(loaded(loaded_tokens), extractor(tokens))
     assert loaded.model.config.id2label == {0: "cat", 1: "dog"}
+
+
+def test_two_towers_are_two_bundles_in_one_space(tmp_path, extractor, tokenizer):
+    towers = TwoTowerExtractor(
+        HFWrapper(extractor.model, pooling="mean"), ConvExtractor(8, channels=(4,)), projection=5
+    )
+    with pytest.raises(TypeError, match=r"one tower of a TwoTowerExtractor.*Save towers\.query with its transform and"):
+        oml.save_bundle(tmp_path / "both", towers, tokenizer)
+    assert list(tmp_path.iterdir()) == []
+    transform = get_normalisation_resize_torch(8)
+    oml.save_bundle(tmp_path / "texts", towers.query, tokenizer, dataset_args={"max_length": 12})
+    oml.save_bundle(tmp_path / "pictures", towers.gallery, transform)
+    query, gallery = (oml.load_bundle(tmp_path / name).extractor for name in ("texts", "pictures"))
+    args = {"padding": "max_length", "max_length": 12, "truncation": True, "return_tensors": "pt"}
+    tokens, pictures = tokenizer(SENTENCES, **args), torch.rand(3, 3, 8, 8)
+    with torch.no_grad():
+        expected = towers.eval()(tokens, pictures)
+        found = query(tokens), gallery(pictures)
+    torch.testing.assert_close(found, expected)
 
 
 def test_names_of_places_and_of_code_are_left_out(folder):

@@ -1,16 +1,31 @@
 import copy
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision.models import resnet18
 
 from oml.errors import InvalidInputError
 from oml.interfaces.models import IExtractor
-from oml.models import ConvExtractor, ECAPATDNNExtractor, ResnetExtractor, TimmExtractor, ViTExtractor
+from oml.models import (
+    ConvExtractor,
+    ECAPATDNNExtractor,
+    ExtractorWithMLP,
+    HFWrapper,
+    ResnetExtractor,
+    SentenceTransformerExtractor,
+    TimmExtractor,
+    TwoTowerExtractor,
+    ViTCLIPExtractor,
+    ViTExtractor,
+    ViTUnicomExtractor,
+)
 from oml.models.audio.ecapa_tdnn.network import EcapaTdnn
 from oml.models.tuning import (
     AdaptedExtractor,
@@ -22,7 +37,43 @@ from oml.models.tuning import (
     set_gradient_checkpointing,
 )
 from oml.models.tuning.blocks import find_backbones, find_blocks
+from oml.models.vit_clip.network import ClipVisionTransformer
 from oml.models.vit_dino.network import DinoVisionTransformer
+from oml.models.vit_unicom.network import UnicomVisionTransformer
+
+
+def make_bert(add_pooling_layer: bool = True) -> nn.Module:
+    from transformers import BertConfig, BertModel
+
+    config = BertConfig(
+        vocab_size=20,
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=32,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    return BertModel(config, add_pooling_layer=add_pooling_layer)
+
+
+class SentenceTransformer(nn.Sequential):
+    """What one of sentence-transformers looks like from outside: modules in a row, the first with a model in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_module("0", nn.ModuleDict({"auto_model": make_bert()}))
+        self.add_module("1", nn.Linear(16, 4))
+
+    def gradient_checkpointing_enable(self, options: dict | None = None) -> None:
+        pytest.fail("the model within has its own")
+
+    def get_embedding_dimension(self) -> int:
+        return 4
+
+    def forward(self, x: dict[str, Tensor]) -> dict[str, Tensor]:
+        states = self[0]["auto_model"](**x)["last_hidden_state"]
+        return {"sentence_embedding": self[1](states.mean(dim=1))}
 
 
 class BertExtractor(IExtractor):
@@ -30,18 +81,7 @@ class BertExtractor(IExtractor):
 
     def __init__(self) -> None:
         super().__init__()
-        from transformers import BertConfig, BertModel
-
-        config = BertConfig(
-            vocab_size=20,
-            hidden_size=16,
-            num_hidden_layers=3,
-            num_attention_heads=2,
-            intermediate_size=32,
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
-        )
-        self.model = BertModel(config, add_pooling_layer=False)
+        self.model = make_bert(add_pooling_layer=False)
 
     @property
     def feat_dim(self) -> int:
@@ -55,8 +95,24 @@ def make_tiny_vit() -> nn.Module:
     return DinoVisionTransformer(True, 0.1, img_size=8, patch_size=4, embed_dim=16, depth=2, num_heads=2)
 
 
+def make_clip() -> nn.Module:
+    return ClipVisionTransformer(img_size=8, patch_size=4, embed_dim=8, depth=2, num_heads=2, out_dim=5)
+
+
+def make_unicom(using_checkpoint: bool) -> nn.Module:
+    network = UnicomVisionTransformer(img_size=8, patch_size=4, embed_dim=8, depth=2, num_heads=2, out_dim=5)
+    network.set_grad_checkpointing(using_checkpoint)
+    return network
+
+
 def make_vit() -> IExtractor:
     return ViTExtractor(None, "tiny")
+
+
+def make_projector() -> nn.Module:
+    network = resnet18(num_classes=5)
+    network.fc = nn.Sequential(nn.Linear(512, 6), nn.ReLU(), nn.Linear(6, 5))
+    return network
 
 
 def make_ecapa() -> IExtractor:
@@ -64,19 +120,30 @@ def make_ecapa() -> IExtractor:
 
 
 images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-EXTRACTORS: dict[str, tuple[Callable[[], IExtractor], Tensor]] = {
+tokens = {"input_ids": torch.arange(12).reshape(2, 6), "attention_mask": torch.ones(2, 6, dtype=torch.long)}
+EXTRACTORS: dict[str, tuple[Callable[[], IExtractor], Any]] = {
     "vit": (make_vit, images),
     "timm": (lambda: TimmExtractor("test_vit", img_size=32, projection=8), images),
     "resnet": (lambda: ResnetExtractor(None, "resnet18", gem_p=3.0), images),
     "conv": (lambda: ConvExtractor(im_size=32, in_channels=3, channels=(4, 8), feat_dim=6), images),
     "ecapa": (make_ecapa, images.flatten(1)),
     "bert": (BertExtractor, torch.arange(12).reshape(2, 6)),
+    "clip": (lambda: ViTCLIPExtractor(None, "tiny"), images[..., :8, :8]),
+    "unicom": (lambda: ViTUnicomExtractor(None, "tiny", use_gradient_ckpt=False), images[..., :8, :8]),
+    "projector": (lambda: ResnetExtractor(None, "tiny", remove_fc=False), images),
+    "hf": (lambda: HFWrapper(make_bert(), pooling="mean"), tokens),
+    "sentences": (lambda: SentenceTransformerExtractor(SentenceTransformer()), tokens),
+    "with mlp": (lambda: ExtractorWithMLP(make_vit(), [6], train_backbone=True), images),
+    "tower": (lambda: TwoTowerExtractor(HFWrapper(make_bert()), make_vit(), projection=4).query, tokens),
 }
 
 
 @pytest.fixture(autouse=True)
 def tiny_archs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ViTExtractor, "constructors", {"tiny": make_tiny_vit})
+    monkeypatch.setattr(ViTCLIPExtractor, "constructors", {"tiny": make_clip})
+    monkeypatch.setattr(ViTUnicomExtractor, "constructors", {"tiny": make_unicom})
+    monkeypatch.setattr(ResnetExtractor, "constructors", {**ResnetExtractor.constructors, "tiny": make_projector})
     monkeypatch.setattr(ECAPATDNNExtractor, "constructors", {"tiny": lambda: EcapaTdnn(n_channels=16, feat_dim=6)})
 
 
@@ -89,8 +156,10 @@ def case(request: pytest.FixtureRequest) -> tuple[IExtractor, Tensor]:
         return make(), batch
 
 
-def step(extractor: nn.Module, batch: Tensor) -> dict[str, Tensor]:
-    embeddings = extractor.train()(batch)
+def step(extractor: nn.Module, batch: Any) -> dict[str, Tensor]:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # for what is dropped
+        embeddings = extractor.train()(batch)
     embeddings[:, 0].square().sum().backward()
     grads = {f"grad of {name}": p.grad for name, p in extractor.named_parameters() if p.grad is not None}
     return {"embeddings": embeddings, **grads, **extractor.state_dict()}
@@ -230,6 +299,49 @@ def test_lora_trains_alone_and_merges(case: tuple[IExtractor, Tensor], tmp_path:
     merge_lora(extractor)
     assert list(extractor.state_dict()) == names
     torch.testing.assert_close(extractor(batch), tuned, atol=1e-4, rtol=1e-4)
+
+
+def test_lora_reaches_what_holds_most_weights_and_gets_gradients(case: tuple[IExtractor, Any]) -> None:
+    extractor, batch = case
+    counts = Counter[type]()
+    for layer in (layer for _, network in find_backbones(extractor) for layer in network.modules()):
+        if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d)):
+            counts[nn.Linear if isinstance(layer, nn.Linear) else nn.Conv2d] += layer.weight.numel()
+    add_lora(extractor, rank=2)
+    found = {nn.Linear if isinstance(m.base_layer, nn.Linear) else nn.Conv2d for m in find_lora_layers(extractor)}
+    assert max(counts, key=lambda kind: counts[kind]) in found
+    extractor.train()(batch)[:, 0].sum().backward()
+    assert [n for n, p in extractor.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
+def find_lora_layers(extractor: nn.Module) -> list[Any]:
+    return [module for module in extractor.modules() if hasattr(module, "base_layer")]
+
+
+def test_lora_and_convolutions_that_peft_cannot_do() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3),
+        nn.Conv2d(8, 8, 3, dilation=2),
+        nn.Conv2d(8, 8, 3, padding=1, padding_mode="reflect"),
+        nn.Conv2d(8, 8, 3, groups=8),
+    )
+    add_lora(network, rank=2)
+    assert {name.split(".")[0] for name in get_lora_state_dict(network)} == {"0"}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: AdaptedExtractor(make_vit(), LinearAdapter(16)),
+        lambda: ExtractorWithMLP(make_vit(), [6]),
+        lambda: nn.ModuleDict({"both": ExtractorWithMLP(make_vit(), [6])}),
+    ],
+)
+def test_lora_where_there_are_no_gradients(make: Callable[[], nn.Module]) -> None:
+    with pytest.raises(
+        InvalidInputError, match=r"calculates its extractor without gradients, so LoRA would learn noth"
+    ):
+        add_lora(make())
 
 
 def test_lora_leaves_heads_alone() -> None:

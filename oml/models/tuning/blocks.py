@@ -21,7 +21,10 @@ def find_backbones(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.
 
     """
     # A network of timm or transformers is one, whatever its parts are called.
-    inner = [] if is_known(module) else [n for n, _ in module.named_children() if n in _BACKBONE_NAMES]
+    children = [] if is_known(module) else list(module.named_children())
+    inner = [n for n, _ in children if n in _BACKBONE_NAMES] or [
+        n for n, child in children if any(map(is_known, child.modules()))
+    ]
     if not inner:
         yield path, module
     for name in inner:
@@ -56,7 +59,7 @@ def find_blocks(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Mod
 
 def is_known(module: nn.Module) -> bool:
     """Tell whether a module is a network of timm or of transformers."""
-    return any(hasattr(module, name) for name in ("group_matcher", "gradient_checkpointing_enable"))
+    return any(hasattr(module, name) for name in ("group_matcher", "gradient_checkpointing_disable"))
 
 
 def join(path: str, name: str) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from oml.errors import check, show_some
+from oml.models.meta.backbone import WithBackbone
+from oml.models.tuning.adapter import AdaptedExtractor
 from oml.models.tuning.blocks import find_backbones, join
 
 _MARK = "lora_"  # in the names of the weights that peft adds
@@ -29,12 +31,14 @@ def add_lora(
         alpha: What is added is multiplied with `alpha / rank`; `2 * rank` by default.
         dropout: The share of inputs of the added matrices that are dropped in training.
         target_modules: The layers, by their names or the ends of them, such as `"qkv"`. By default all linear layers
-            of a network, or all its convolutions where there is none; never the heads beside the networks.
+            of a network, or also its convolutions where these hold more weights; never the heads beside the networks,
+            nor the `pooler` of a model of transformers.
         trained_modules: Names of parts that are trained as well, such as `"projection"`.
 
     Raises:
         ImportError: peft is not installed.
-        InvalidInputError: there is LoRA already, a number is out of its range, or no layer has such a name.
+        InvalidInputError: there is LoRA already, a number is out of its range, no layer has such a name, or the
+            networks are calculated without gradients.
 
     Example:
         >>> from oml.models import TimmExtractor
@@ -52,6 +56,7 @@ def add_lora(
     check(rank > 0, f"rank must be positive, got {rank}.")
     check(0 <= dropout < 1, f"dropout must lie in [0, 1), got {dropout}.")
     check(not get_lora_state_dict(extractor), "The extractor has LoRA already. Call merge_lora first.")
+    _check_gradients(extractor)
     targets = _find_targets(extractor, target_modules)
     parts = [name for name, _ in extractor.named_modules()]
     unknown = [name for name in trained_modules if name not in parts]
@@ -100,15 +105,39 @@ def get_lora_state_dict(extractor: nn.Module) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in extractor.state_dict().items() if _MARK in name}
 
 
+def _is_plain_convolution(layer: nn.Module) -> bool:
+    # peft's own convolutions know neither groups nor dilation, and pad with zeros
+    return (
+        isinstance(layer, (nn.Conv1d, nn.Conv2d))
+        and layer.groups == 1
+        and set(layer.dilation) == {1}
+        and layer.padding_mode == "zeros"
+    )
+
+
+def _check_gradients(extractor: nn.Module) -> None:
+    for name, module in extractor.named_modules():
+        is_frozen = isinstance(module, AdaptedExtractor) or (
+            isinstance(module, WithBackbone) and not module.train_backbone
+        )
+        check(
+            not is_frozen,
+            f"{type(module).__name__}{f' ({name})' if name else ''} calculates its extractor without gradients, so "
+            "LoRA would learn nothing. Tune the extractor itself, or call unfreeze() first where there is one.",
+        )
+
+
 def _find_targets(extractor: nn.Module, names: Sequence[str] | None) -> list[str]:
     targets: list[str] = []
     known: list[str] = []
     for path, network in find_backbones(extractor):
         layers = {join(path, name): layer for name, layer in network.named_modules()}
-        linear = [name for name, layer in layers.items() if isinstance(layer, nn.Linear)]
-        kernels = [n for n, layer in layers.items() if isinstance(layer, (nn.Conv1d, nn.Conv2d)) and layer.groups == 1]
-        known += linear + kernels
-        targets += linear or kernels
+        linear = {n: layer.weight.numel() for n, layer in layers.items() if isinstance(layer, nn.Linear)}
+        kernels = {n: layer.weight.numel() for n, layer in layers.items() if _is_plain_convolution(layer)}
+        known += [*linear, *kernels]
+        # What a pooler gives is not part of the tokens' states: it would get no gradients.
+        targets += [name for name in linear if not name.startswith(f"{join(path, 'pooler')}.")]
+        targets += kernels if sum(kernels.values()) > sum(linear.values()) else []
     if names is not None:
         targets = [name for name in known if any(f".{name}".endswith(f".{end}") for end in names)]
     check(
