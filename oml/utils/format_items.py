@@ -27,9 +27,14 @@ def find_missing_files(df: pd.DataFrame, options: FormatOptions) -> Iterator[For
     codes, paths = pd.factorize(df[PATHS_COLUMN])
     root = os.fspath(options.root)
     is_missing = np.array([not _is_there(root, path) for path in paths.tolist()] + [True])  # the last: empty, code -1
+    yield from describe_missing_files(df, is_missing[codes], root)
+
+
+def describe_missing_files(df: pd.DataFrame, is_missing: np.ndarray, root: str) -> Iterator[FormatViolation]:
+    """Give the violation if there is a row (N,) whose file is missing."""
     cure = "Check the folder and the paths, which must be relative to it or absolute, or drop these rows."
-    text = f"must be the path of an existing file, from the folder {str(options.root)!r} on."
-    yield from describe(df, "path", [PATHS_COLUMN], is_missing[codes], text, cure)
+    text = f"must be the path of an existing file, from the folder {root!r} on."
+    yield from describe(df, "path", [PATHS_COLUMN], is_missing, text, cure)
 
 
 def find_paths_outside_root(df: pd.DataFrame, options: FormatOptions) -> Iterator[FormatViolation]:

@@ -10,11 +10,12 @@ import pandas as pd
 
 from oml.const import BBOXES_COLUMNS, LABELS_COLUMN, PATHS_COLUMN, SPLIT_COLUMN, TEXTS_COLUMN
 from oml.utils.checks.content import find_content_trouble
-from oml.utils.checks.duplicates import find_equal, find_similar
-from oml.utils.checks.files import FileFacts, inspect_files
+from oml.utils.checks.duplicates import find_equal, find_similar, number_rows
+from oml.utils.checks.files import RECORD, inspect_files
 from oml.utils.checks.neighbours import find_close, find_label_suspects, read_embeddings
 from oml.utils.checks.report import DatasetReport
 from oml.utils.dataframe_format import TRAIN, VALIDATION, find_format_violations
+from oml.utils.format_items import describe_missing_files
 from oml.utils.format_violations import FormatViolation, describe, describe_columns
 from oml.utils.labels import factorize, find_no_labels, has_several_labels
 from oml.utils.tables import TTable, read_table
@@ -67,19 +68,27 @@ def check_dataset(
     """
     df = read_table(table, sep)
     root = Path(table).parent if dataset_root is None and isinstance(table, str | Path) else dataset_root
-    options = {"any_labels": True, "allow_outside_root": allow_outside_root or root is None, "check_files": check_files}
-    findings = list(find_format_violations(df, root, **options))
+    folder = "" if root is None else os.fspath(root)
     vectors = None if embeddings is None else read_embeddings(embeddings, len(df))
-    report = DatasetReport(len(df), summarise(df), findings)
+    codes, paths = np.zeros(0, dtype=np.int64), []
+    has_files = check_files and PATHS_COLUMN in df.columns and df.columns.is_unique
+    if has_files:
+        codes, names = pd.factorize(df[PATHS_COLUMN])
+        paths = names.tolist()
+    with inspect_files(paths, folder, n_workers, verbose) as wait:  # meanwhile, what needs no files
+        options = {"any_labels": True, "allow_outside_root": allow_outside_root or root is None, "check_files": False}
+        findings = list(find_format_violations(df, root, **options))
+        report = DatasetReport(len(df), summarise(df), findings)
+        facts = wait()
     if not df.columns.is_unique:
         return report
-    codes, facts = np.zeros(0, dtype=np.int64), None
-    if check_files and PATHS_COLUMN in df.columns:
-        codes, facts = read_files(df, root, report.get_rows("path"), n_workers, verbose)
-        findings += find_content_trouble(df, codes, facts)
+    records = np.append(facts.records, np.zeros(1, dtype=RECORD))[codes] if has_files else None  # the last: no path
+    if records is not None:
+        findings += describe_missing_files(df, ~records["is_there"], folder)
+        findings += find_content_trouble(df, records, facts.errors.values())
     if LABELS_COLUMN in df.columns and SPLIT_COLUMN in df.columns:
         findings += find_label_trouble(df)
-        findings += find_leaks(df, codes, facts, vectors)
+        findings += find_leaks(df, records, vectors)
         findings += find_suspects(df, vectors)
     return report
 
@@ -98,17 +107,6 @@ def summarise(df: pd.DataFrame) -> dict[str, Any]:
                 f"{np.median(counts):g} in the middle"
             )
     return summary
-
-
-def read_files(
-    df: pd.DataFrame, root: Path | str | None, missing: list[int], n_workers: int | None, verbose: bool
-) -> tuple[np.ndarray, FileFacts]:
-    """Give the file of each row, -1 for those without, and what lies in the files; each is read once."""
-    is_there = np.ones(len(df), dtype=bool)
-    is_there[missing] = False
-    codes, paths = pd.factorize(df[PATHS_COLUMN].where(is_there, None))
-    folder = "" if root is None else os.fspath(root)
-    return codes, inspect_files([os.path.join(folder, path) for path in paths.tolist()], n_workers, verbose)
 
 
 def find_label_trouble(df: pd.DataFrame) -> Iterator[FormatViolation]:
@@ -134,7 +132,7 @@ def find_label_trouble(df: pd.DataFrame) -> Iterator[FormatViolation]:
             yield describe_columns("long_tail", [LABELS_COLUMN], text, is_error=False)
 
 
-def find_leaks(df: pd.DataFrame, codes: np.ndarray, facts: FileFacts | None, vectors: Any) -> Iterator[FormatViolation]:
+def find_leaks(df: pd.DataFrame, records: np.ndarray | None, vectors: Any) -> Iterator[FormatViolation]:
     """Find validation items that are also, or nearly, in the train split; and equal items with different labels."""
     splits = df[SPLIT_COLUMN].to_numpy(dtype=object)
     train, val = np.flatnonzero(splits == TRAIN), np.flatnonzero(splits == VALIDATION)
@@ -153,11 +151,10 @@ def find_leaks(df: pd.DataFrame, codes: np.ndarray, facts: FileFacts | None, vec
         column = next(name for name in (PATHS_COLUMN, TEXTS_COLUMN, LABELS_COLUMN) if name in df.columns)
         yield from describe(df, rule, [column], is_found, text, cure, is_error=False)
 
-    if facts is not None:
-        records = facts.take(codes)
+    if records is not None:
         own, others = val[records["is_read"][val]], train[records["is_read"][train]]
         content, looks = records["content"], records["looks"]
-        same = content if boxes is None else np.column_stack([content, _number_rows(boxes)])
+        same = content if boxes is None else np.column_stack([content, number_rows(boxes).astype(np.uint64)])
         text = "the same file is in the train split."
         yield from take(find_equal(same[own], same[others]), own, others, "duplicate", text)
         if boxes is None:
@@ -194,7 +191,3 @@ def _count_labels(labels: pd.Series) -> np.ndarray:
         labels = labels.map(list).explode().dropna()
     codes = factorize(labels)[0]
     return np.bincount(codes) if len(codes) else np.zeros(1, dtype=np.int64)
-
-
-def _number_rows(df: pd.DataFrame) -> np.ndarray:
-    return df.groupby(list(df.columns), dropna=False, sort=False).ngroup().to_numpy().astype(np.uint64)

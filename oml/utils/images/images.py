@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from multiprocessing.pool import ThreadPool
@@ -17,6 +15,7 @@ from torch import Tensor
 
 from oml.const import BLACK, PAD_COLOR, TBBox, TColor
 from oml.errors import check
+from oml.utils.images.pillow import DECODER_ERRORS, convert, get_orientation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,20 +23,6 @@ if TYPE_CHECKING:
 TImage = Image.Image | np.ndarray
 TImSource = Path | str | bytes
 TImReader = Callable[[TImSource], TImage]
-
-# What Pillow's decoders raise for damaged files besides OSError.
-_DECODER_ERRORS = (
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
-
-# Where a JPEG or PNG file may note the orientation of the camera, as Pillow calls the places.
-_ORIENTATION_NOTES = frozenset({"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"})
 
 
 def imread_pillow(im_src: TImSource) -> Image.Image:
@@ -74,12 +59,12 @@ def read_picture(im_src: TImSource, prepare: Callable[[Image.Image], None] | Non
             if prepare is not None:
                 prepare(image)
             image.load()
-            if _may_be_turned(image):
+            if get_orientation(image) != 1:
                 ImageOps.exif_transpose(image, in_place=True)
-            return _to_rgb(image)
+            return convert(image, "RGB")
     except UnidentifiedImageError as error:  # its own message shows where the bytes lie in memory
         raise OSError("its content is of no known picture format") from error
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         raise OSError(f"cannot decode the picture: {error}") from error
 
 
@@ -92,19 +77,6 @@ def imread_cv2(im_src: TImSource) -> np.ndarray:
     return np.array(imread_pillow(im_src))
 
 
-def _may_be_turned(image: Image.Image) -> bool:
-    # reading the tags takes a tenth of the time that a small picture takes, most of which have none
-    return image.format not in ("JPEG", "PNG") or not _ORIENTATION_NOTES.isdisjoint(image.info)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would cut all bright pixels off at 255
-        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
-    if "transparency" in image.info:  # colours of a palette may carry alpha, which only RGBA can take over
-        image = image.convert("RGBA")
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
 def try_to_open_image(im_path: Path | str, f_imread: TImReader = imread_pillow) -> bool:
     """
     Tell whether the reader makes a picture of the file.
@@ -114,7 +86,7 @@ def try_to_open_image(im_path: Path | str, f_imread: TImReader = imread_pillow) 
     """
     try:
         return f_imread(im_path) is not None
-    except (OSError, *_DECODER_ERRORS):
+    except (OSError, *DECODER_ERRORS):
         return False
 
 

@@ -6,11 +6,10 @@ from PIL import Image
 
 from oml.const import TBBox
 from oml.utils.images.images import TImSource, clip_bbox, read_picture
+from oml.utils.images.pillow import TURNED, get_orientation
 
 GAP = 3.0  # a reduced picture has at least so many times the width and height that it is resized to
 FACTORS = (8, 4, 2)  # what the decoder of JPEG offers
-ORIENTATION = 0x0112
-TURNED = (5, 6, 7, 8)  # width and height change places
 
 
 def imread_reduced(
@@ -38,11 +37,10 @@ def imread_reduced(
     whole: list[tuple[int, int]] = []
 
     def reduce(image: Image.Image) -> None:
-        if image.format != "JPEG":
+        if image.format not in ("JPEG", "MPO"):
             return
         width, height = image.size
-        is_turned = "exif" in image.info and image.getexif().get(ORIENTATION) in TURNED
-        upright = (height, width) if is_turned else (width, height)
+        upright = (height, width) if get_orientation(image) in TURNED else (width, height)
         factor = _choose_factor(upright, get_size, bbox)
         if factor > 1:
             whole.append(upright)

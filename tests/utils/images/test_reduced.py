@@ -38,7 +38,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     image.convert("CMYK").save(folder / "cmyk.jpg", quality=90)
     exif = Image.Exif()
     exif[0x0112] = 6
-    image.rotate(90, expand=True).save(folder / "turned.jpg", quality=90, exif=exif)
+    turned = image.rotate(90, expand=True)
+    turned.save(folder / "turned.jpg", quality=90, exif=exif)
+    turned.save(folder / "turned_by_xmp.jpg", quality=90, xmp=b'<x tiff:Orientation="6"/>')
     return folder
 
 
@@ -46,7 +48,7 @@ def get_size(width: float, height: float) -> tuple[float, float]:
     return SIDE, SIDE
 
 
-@pytest.mark.parametrize("name", ["plain", "grey", "cmyk", "turned"])
+@pytest.mark.parametrize("name", ["plain", "grey", "cmyk", "turned", "turned_by_xmp"])
 @pytest.mark.parametrize("bbox", [None, (100, 50, 700, 590), (3, 5, 401, 399), (500, 300, 900, 700)])
 def test_resized_it_is_nearly_the_whole_picture(
     photos: Path, name: str, bbox: tuple[int, int, int, int] | None
