@@ -18,7 +18,7 @@ from oml.interfaces.masks import count_in_rows
 from oml.interfaces.miners import TripletCandidates, TripletDistances
 
 # beyond so many positives per anchor sorting is faster (measured for batches of 256 to 1024 on a processor)
-CPU_SLOTS = 48
+CPU_SLOTS = 96
 DEVICE_SLOTS = 12
 # so many items make the backward pass of all distances as long as that of one candidate (measured at B = 64 to 1024)
 ITEMS_PER_CANDIDATE = 64
