@@ -239,7 +239,7 @@ def _sum_hinge_by_slots(limits: Tensor, far: Tensor) -> tuple[Tensor, Tensor, Te
     grad_far = torch.zeros_like(far, memory_format=torch.contiguous_format)
     loss = far.new_zeros(())
     for rows in split_anchors(far):
-        negatives, slopes = far[rows], grad_far[rows]
+        negatives, slopes = far[rows].contiguous(), grad_far[rows]
         is_active = torch.empty_like(slopes)
         for slot in range(limits.shape[1]):
             torch.gt(limits[rows, slot, None], negatives, out=is_active)
