@@ -97,6 +97,11 @@ def encode_object(value: Any, where: str) -> dict[str, Any]:
             f"{where} is {value!r}, a function; a bundle carries no code. Write it as a class of an importable module, "
             "which keeps its options as attributes, and load with trusted_modules=[that module]."
         )
+    check(
+        owner.__module__ != "builtins",
+        f"{where} is of the type {owner.__name__}, which has no text of its own: {value!r}. Use numbers, texts, lists "
+        "and mappings.",
+    )
     path = find_path(owner, where)
     args = {}
     for name, parameter in inspect.signature(owner).parameters.items():

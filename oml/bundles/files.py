@@ -13,7 +13,8 @@ from torch import Tensor
 
 from oml.errors import check, show_some
 from oml.interfaces.models import IExtractor
-from oml.models.checkpoints import describe_difference, read_state_dict
+from oml.models.checkpoint_files import read_file
+from oml.models.checkpoints import describe_difference
 from oml.utils.io import CHUNK_BYTES
 
 WEIGHTS_FILE, CARD_FILE, README_FILE = "weights.safetensors", "bundle.json", "README.md"
@@ -24,6 +25,8 @@ def write_weights(extractor: IExtractor, path: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
+    empty = [name for name, tensor in extractor.state_dict().items() if tensor.is_meta]
+    check(not empty, f"The extractor has no numbers, only shapes, on the device 'meta': {show_some(empty)}. Fill it.")
     tensors: dict[str, Tensor] = {}
     places = set()
     for name, tensor in extractor.state_dict().items():
@@ -46,7 +49,7 @@ def read_weights(extractor: IExtractor, folder: Path) -> None:
         InvalidInputError: names or shapes differ.
 
     """
-    state_dict = read_state_dict(folder / WEIGHTS_FILE)
+    state_dict = read_file(folder / WEIGHTS_FILE)  # empty where an extractor has no weights
     difference = describe_difference(state_dict, extractor)
     check(
         not difference,

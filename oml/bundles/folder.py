@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 from warnings import warn
@@ -116,16 +118,11 @@ def save_bundle(
         ({'cmc@1': 0.9}, 5, [16, 16])
 
     """
-    if isinstance(extractor, TwoTowerExtractor):
-        raise TypeError(
-            "extractor must be one tower of a TwoTowerExtractor, since the two take items of different kinds. Save "
-            "towers.query with its transform and towers.gallery with its own, as two bundles; their space stays one."
-        )
-    if not isinstance(extractor, IExtractor):
-        raise TypeError(f"extractor must be an IExtractor, got {type(extractor).__name__}. Make it a subclass.")
+    _check_extractor(extractor)
     final = Path(folder).absolute()
     _check_place(final, overwrite)
     modality = find_modality(transform, modality)
+    _check_options(metrics, dataset_args, threshold, license)
     args = dict(dataset_args or {})
     with atomic_path(final, replace_folder=overwrite) as temporary:
         temporary.mkdir()
@@ -192,6 +189,31 @@ def update_metrics(folder: Path | str, metrics: Mapping[Any, Any]) -> None:
     write_description(Path(folder), content, Path(folder).absolute().name)
 
 
+def _check_extractor(extractor: Any) -> None:
+    if isinstance(extractor, TwoTowerExtractor):
+        raise TypeError(
+            "extractor must be one tower of a TwoTowerExtractor, since the two take items of different kinds. Save "
+            "towers.query with its transform and towers.gallery with its own, as two bundles; their space stays one."
+        )
+    if not isinstance(extractor, IExtractor):
+        raise TypeError(
+            f"extractor must be an IExtractor, got {type(extractor).__name__}. Make it a subclass, or give the "
+            "extractor within it: `extractor` of a pairwise model, `_orig_mod` of what torch.compile gives."
+        )
+
+
+def _check_options(metrics: Any, dataset_args: Any, threshold: Any, license_: Any) -> None:
+    for name, value in {"metrics": metrics, "dataset_args": dataset_args}.items():
+        check(
+            value is None or isinstance(value, Mapping),
+            f"{name} must be a mapping, got {value!r}. Give values by name.",
+        )
+    is_distance = isinstance(threshold, Real) and not isinstance(threshold, bool) and math.isfinite(threshold)
+    check(threshold is None or is_distance, f"threshold must be a finite number or None, got {threshold!r}.")
+    is_text = license_ is None or isinstance(license_, str)
+    check(is_text, f"license must be a text or None, got {license_!r}. Example: 'apache-2.0'.")
+
+
 def _check_place(final: Path, overwrite: bool) -> None:
     if not overwrite and final.exists():
         raise FileExistsError(f"{final} is there already. Choose another folder, or give overwrite=True to replace it.")
@@ -234,14 +256,20 @@ def _check_round_trip(
         check_same_transform(transform, transform_again)
     item = make_example(modality, extractor, dataset_args) if example is None else example
     device = get_device(extractor)
-    batches = [to_batch(t, modality, item, dataset_args) for t in (transform, transform_again)]
     try:
+        batches = [to_batch(t, modality, item, dataset_args) for t in (transform, transform_again)]
         expected, found = (_embed(e, batch, device) for e, batch in zip((extractor, rebuilt), batches, strict=True))
     except (ValueError, RuntimeError, TypeError, LookupError) as error:
         raise InvalidInputError(
-            f"The extractor cannot take what the transform gives for an example ({error}). Let the transform resize "
-            "pictures to what the extractor takes, or give an item that it works for as example=."
+            f"The extractor cannot take what the transform gives for an example of the modality {modality!r}: {error} "
+            "Let the transform resize pictures to what the extractor takes, give the modality= that they are for, or "
+            "an item that they work for as example=."
         ) from error
+    check(
+        bool(expected.isfinite().all()),
+        "The extractor gives embeddings that are not finite for an example, so it is of no use: its training has "
+        "diverged, or its numbers are too large for its dtype. Save an earlier state of it.",
+    )
     difference = (found - expected).abs().max().item() if found.shape == expected.shape else float("inf")
     check(
         difference <= _TOLERANCE * max(expected.abs().max().item(), 1.0),
@@ -252,8 +280,9 @@ def _check_round_trip(
 
 
 def _embed(extractor: IExtractor, batch: Any, device: str) -> Tensor:
-    if isinstance(batch, Tensor):
-        batch = batch.to(next(extractor.parameters()).dtype)
+    parameter = next(extractor.parameters(), None)
+    if isinstance(batch, Tensor) and parameter is not None:
+        batch = batch.to(parameter.dtype)
     with temporary_setting_model_mode(extractor, set_train=False), torch.no_grad():
         features: Tensor = extractor.to(device)(move_to_device(batch, device))
         return features.float().cpu()

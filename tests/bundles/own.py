@@ -20,6 +20,17 @@ class MeanColour(IExtractor):
         return x.mean(dim=(2, 3)) * self.scale + self.shift
 
 
+class Plain(MeanColour):
+    """Has nothing to be trained."""
+
+    def __init__(self):
+        super().__init__(scale=1.0)
+        del self.shift
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(dim=(2, 3))
+
+
 class Tied(MeanColour):
     """Has one weight under two names."""
 

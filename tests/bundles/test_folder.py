@@ -34,6 +34,7 @@ EXTRACTORS = {
     "adapted": lambda: (AdaptedExtractor(own.MeanColour(2.0), LinearAdapter(3, 2, True)), None),
     "tied": lambda: (own.Tied(), None),
     "half": lambda: (own.MeanColour(scale=0.5).half(), None),
+    "without weights": lambda: (own.Plain(), None),
 }
 
 
@@ -53,7 +54,8 @@ def test_what_comes_back_gives_the_same_embeddings(name, tmp_path):
     assert type(loaded) is type(extractor)
     assert loaded.get_init_args().keys() == extractor.get_init_args().keys()
     assert not loaded.training
-    x, loaded_x = (t(PICTURE)[None].to(next(extractor.parameters()).dtype) for t in (transform, loaded_transform))
+    dtype = next(extractor.parameters(), torch.ones(0)).dtype
+    x, loaded_x = (t(PICTURE)[None].to(dtype) for t in (transform, loaded_transform))
     assert torch.equal(x, loaded_x)
     with torch.no_grad():
         torch.testing.assert_close(loaded(loaded_x), extractor.eval()(x))
@@ -226,6 +228,38 @@ def test_waveforms_need_no_transform(tmp_path):
     assert torch.equal(loaded.shift, extractor.shift)
     with pytest.raises(InvalidInputError, match=r"Unknown modality 'sound'.*audio"):
         oml.save_bundle(tmp_path / "other", extractor, None, modality="sound")
+
+
+def make_diverged():
+    extractor = make_bundle().extractor
+    extractor.projection.weight.data[0, 0] = float("nan")
+    return extractor
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"threshold": "x"}, r"threshold must be a finite number or None, got 'x'"),
+        ({"threshold": float("nan")}, r"threshold must be a finite number or None, got nan"),
+        ({"metrics": [0.5]}, r"metrics must be a mapping, got \[0\.5\]"),
+        ({"dataset_args": [1]}, r"dataset_args must be a mapping, got \[1\]"),
+        ({"license": 5}, r"license must be a text or None, got 5"),
+        ({"config": {"seeds": {1, 2}}}, r"config\['seeds'\] is of the type set, which has no text of its own"),
+        ({"modality": "text"}, r"cannot take what the transform gives for an example of the modality 'text': "),
+        ({"modality": "audio"}, r"for an example of the modality 'audio': A picture must be a PIL image"),
+        ({"modality": "image", "transform": None}, r"for an example of the modality 'image': "),
+        ({"extractor": make_diverged()}, r"gives embeddings that are not finite for an example.*training has diverged"),
+        (
+            {"extractor": make_bundle().extractor.to("meta")},
+            r"has no numbers, only shapes, .*'meta': backbone\.0\.weight",
+        ),
+    ],
+)
+def test_arguments_that_make_no_sense(arguments, message, tmp_path):
+    extractor, transform, _ = make_bundle()
+    with pytest.raises(InvalidInputError, match=message):
+        oml.save_bundle(tmp_path / "bundle", **{"extractor": extractor, "transform": transform, **arguments})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_objects_in_the_config(tmp_path):

@@ -8,7 +8,9 @@ from oml import const
 from oml.cli.main import main
 from oml.cli.zoo import describe_in_markdown
 from oml.models.zoo import ZOO, Checkpoint
+from oml.utils import download
 from oml.utils.io import calc_hash
+from tests.full_disk import limit_files
 from tests.utils.file_server import serve
 
 
@@ -64,6 +66,45 @@ def test_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert (tmp_path / "to" / "net.ckpt").read_bytes() == b"weights"
     assert "oml zoo: net.ckpt could not be downloaded. " in capsys.readouterr().err
     assert not list((tmp_path / "again").iterdir())
+
+
+def test_a_broken_download_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(download, "_PIECE_BYTES", 100)
+    content = bytes(range(256)) * 8
+    with serve() as server:
+        url = server.add("file", content, break_after=[500, 0])  # breaks off, and then gives nothing
+        monkeypatch.setitem(
+            ZOO, "net", Checkpoint("net", "ViTExtractor", {}, (url,), "net.ckpt", calc_hash(content), None)
+        )
+        arguments = ["zoo", "download", "net", "--to", str(tmp_path / "to")]
+        assert main(arguments) == 1
+        assert "oml zoo: net.ckpt could not be downloaded" in capsys.readouterr().err
+        assert not (tmp_path / "to" / "net.ckpt").exists()
+        server.files["/file"].break_after.clear()
+        n_before = len(server.requests)
+        assert main(arguments) == 0
+        assert server.requests[n_before:] == [("/file", "bytes=500-")]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "to").iterdir()} == {"net.ckpt": content}
+
+
+def test_no_space_for_a_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    content = bytes(5000)
+    with serve() as server:
+        sources = (server.add("file", content), server.add("other", content))
+        monkeypatch.setitem(
+            ZOO, "net", Checkpoint("net", "ViTExtractor", {}, sources, "net.ckpt", calc_hash(content), None)
+        )
+        with limit_files(1000):
+            assert main(["zoo", "download", "net", "--to", str(tmp_path / "to")]) == 1
+        assert len(server.requests) == 1  # another source would not help
+    assert "The disk is full: net.ckpt of 5000 bytes could not be written to" in capsys.readouterr().err
+    assert list((tmp_path / "to").iterdir()) == []
 
 
 def test_unknown_key(capsys: pytest.CaptureFixture) -> None:
