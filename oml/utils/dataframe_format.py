@@ -89,11 +89,33 @@ def find_format_violations(
 
     """
     options = FormatOptions(Path(dataset_root or ""), any_labels, allow_outside_root, check_files)
+    df, violations = empty_nested_cells(df)
+    yield from violations
     for needed, find in _RULES:
         if all(column in df.columns for column in needed):
             yield from find(df, options)
         if find is _find_column_trouble and not df.columns.is_unique:
             return  # a name that stands for two columns breaks every further rule
+
+
+def empty_nested_cells(df: pd.DataFrame) -> tuple[pd.DataFrame, list[FormatViolation]]:
+    """
+    Find cells that hold a list or a mapping where one value belongs, as nested columns of parquet do.
+
+    Returns:
+        The table with such cells emptied, so that other rules may compare all values, and the violations.
+
+    """
+    violations = []
+    for column in (c for c in COLUMNS if c != LABELS_COLUMN and c in df.columns and df.columns.is_unique):
+        if df[column].dtype != object or not pd.api.types.infer_dtype(df[column]).startswith("mixed"):
+            continue
+        is_nested = np.fromiter((not pd.api.types.is_hashable(cell) for cell in df[column]), dtype=bool, count=len(df))
+        text, cure = "must hold one value, not several.", "Take out the one that counts, or empty these cells."
+        violations += describe(df, "nested", [column], is_nested, text, cure)
+        if is_nested.any():
+            df = df.assign(**{column: df[column].mask(is_nested, None)})
+    return df, violations
 
 
 def _find_column_trouble(df: pd.DataFrame, options: FormatOptions) -> Iterator[FormatViolation]:
@@ -105,8 +127,7 @@ def _find_column_trouble(df: pd.DataFrame, options: FormatOptions) -> Iterator[F
     if not any(c in df.columns for c in items):
         text = f"one of them must be there. The table has {list(df.columns)}. Add the one that holds your items."
         yield describe_columns("columns", items, text)
-    renamed = [c for c in COLUMNS if c in df.columns and f"{c}.1" in df.columns]  # by pandas, when it reads a csv file
-    twice = tuple(dict.fromkeys([*map(str, df.columns[df.columns.duplicated()]), *renamed]))
+    twice = tuple(dict.fromkeys(map(str, df.columns[df.columns.duplicated()])))
     if twice:
         yield describe_columns("columns", twice, "must not occur twice. Drop or rename one.")
 

@@ -51,10 +51,20 @@ def read_table(df: TTable, sep: str = ",") -> pd.DataFrame:
 def _read_file(path: str | Path, sep: str) -> pd.DataFrame:
     is_parquet = str(path).lower().endswith(PARQUET_EXTENSIONS)
     try:
-        return _read_parquet(path) if is_parquet else pd.read_csv(path, sep=sep)
+        return _read_parquet(path) if is_parquet else _read_csv(path, sep)
     except ValueError as error:  # of any library that reads it
         kind = "parquet" if is_parquet else f"csv, in UTF-8 and with {sep!r} between columns"
         raise InvalidInputError(f"{path} cannot be read as a table ({kind}): {str(error).strip()}") from error
+
+
+def _read_csv(path: str | Path, sep: str) -> pd.DataFrame:
+    df = pd.read_csv(path, sep=sep)
+    names = pd.read_csv(path, sep=sep, header=None, nrows=1, dtype=str).iloc[0]
+    repeated = set(names[names.duplicated()].dropna())
+    if repeated:  # pandas numbers them, and `label.1` may also be a name that somebody chose
+        pairs = zip(names.iloc[-len(df.columns) :], df.columns, strict=True)
+        df.columns = pd.Index([name if name in repeated else column for name, column in pairs])
+    return df
 
 
 def _read_parquet(path: str | Path) -> pd.DataFrame:

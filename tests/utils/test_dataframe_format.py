@@ -329,3 +329,26 @@ def test_a_file_with_a_column_twice(tmp_path: Path) -> None:
     )
     with pytest.raises(InvalidInputError, match="Columns 'label', 'split': must not occur twice"):
         check_retrieval_dataframe_format(tmp_path / "df.csv")
+
+
+def test_a_file_with_a_column_of_a_name_that_pandas_gives(tmp_path: Path) -> None:
+    (tmp_path / "df.csv").write_text("label,split,is_query,is_gallery,text,label.1\n0,train,,,a,mine\n")
+    check_retrieval_dataframe_format(tmp_path / "df.csv")
+
+
+NESTED = {"path": ["a.png"], "is_query": [True], "category": {"a": 1}, "sequence": ["a"], "x_1": [1], "text": ["a"]}
+
+
+@pytest.mark.parametrize("column", NESTED)
+def test_nested_cells(table: pd.DataFrame, column: str) -> None:
+    """As parquet files have them. They cannot be compared, so that other rules would fail."""
+    cells = table[column].astype(object) if column in table.columns else pd.Series([None] * len(table))
+    rows = [len(table) - 2, len(table) - 1]
+    cells = pd.Series([NESTED[column] if i in rows else cell for i, cell in enumerate(cells)], dtype=object)
+    violations = list(find_format_violations(table.assign(**{column: cells}), check_files=False))
+    assert (violations[0].rule, violations[0].columns, violations[0].rows.tolist()) == ("nested", (column,), rows)
+    assert "must hold one value, not several. Wrong in 2 of" in violations[0].message
+    with pytest.raises(
+        InvalidInputError, match=f"Column '{column}': must hold one value.*Take out the one that counts"
+    ):
+        check_retrieval_dataframe_format(table.assign(**{column: cells}))

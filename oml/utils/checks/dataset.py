@@ -14,7 +14,7 @@ from oml.utils.checks.duplicates import find_equal, find_similar, number_rows
 from oml.utils.checks.files import RECORD, inspect_files
 from oml.utils.checks.neighbours import find_close, find_label_suspects, read_embeddings
 from oml.utils.checks.report import DatasetReport
-from oml.utils.dataframe_format import TRAIN, VALIDATION, find_format_violations
+from oml.utils.dataframe_format import TRAIN, VALIDATION, empty_nested_cells, find_format_violations
 from oml.utils.format_items import describe_missing_files
 from oml.utils.format_violations import FormatViolation, describe, describe_columns
 from oml.utils.labels import factorize, find_no_labels, has_several_labels
@@ -66,7 +66,7 @@ def check_dataset(
         [('split', [1]), ('text', [1])]
 
     """
-    df = read_table(table, sep)
+    df, nested = empty_nested_cells(read_table(table, sep))
     root = Path(table).parent if dataset_root is None and isinstance(table, str | Path) else dataset_root
     folder = "" if root is None else os.fspath(root)
     vectors = None if embeddings is None else read_embeddings(embeddings, len(df))
@@ -77,7 +77,7 @@ def check_dataset(
         paths = names.tolist()
     with inspect_files(paths, folder, n_workers, verbose) as wait:  # meanwhile, what needs no files
         options = {"any_labels": True, "allow_outside_root": allow_outside_root or root is None, "check_files": False}
-        findings = list(find_format_violations(df, root, **options))
+        findings = [*nested, *find_format_violations(df, root, **options)]
         report = DatasetReport(len(df), summarise(df), findings)
         facts = wait()
     if not df.columns.is_unique:

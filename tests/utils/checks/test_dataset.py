@@ -107,6 +107,16 @@ def test_leaks_of_texts(table: pd.DataFrame) -> None:
     assert find(check(df)) == {"duplicate": [6]}
 
 
+@pytest.mark.parametrize("column", ["path", "is_query", "category", "text", "start_time"])
+def test_nested_cells_are_found_beside_all_else(root: Path, table: pd.DataFrame, column: str) -> None:
+    (root / "1.png").write_bytes(b"broken")
+    cells = table[column] if column in table.columns else pd.Series(["1"] * 8)
+    df = table.assign(**{column: [*cells[:6], ["a"], {"b": 1}]})
+    report = check(df, root, embeddings=torch.rand(8, 2))
+    assert report.get_rows("nested") == [6, 7]
+    assert report.get_rows("broken_file") == [1]
+
+
 def test_singletons_and_long_tail(root: Path, table: pd.DataFrame) -> None:
     report = check(table.assign(label=[0, 0, 0, 1, 2, 2, 3, 3]), root)
     assert find(report) == {"singleton": [3]}
