@@ -106,7 +106,7 @@ def empty_nested_cells(df: pd.DataFrame) -> tuple[pd.DataFrame, list[FormatViola
         The table with such cells emptied, so that other rules may compare all values, and the violations.
 
     """
-    violations = []
+    violations: list[FormatViolation] = []
     for column in (c for c in COLUMNS if c != LABELS_COLUMN and c in df.columns and df.columns.is_unique):
         if df[column].dtype != object or not pd.api.types.infer_dtype(df[column]).startswith("mixed"):
             continue

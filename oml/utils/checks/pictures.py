@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from oml.utils.images.pillow import ORIENTATION, TURNED, convert, get_orientation
+from oml.utils.images.pillow import ORIENTATION, TURNED, get_orientation, to_rgb
 
 SIDE = 9  # pixels of the picture that looks are taken from
 DRAFT_SIDE = 32  # a JPEG is decoded at a fraction of its size, but not below this
@@ -25,7 +25,7 @@ def inspect_image(content: bytes) -> tuple[tuple[Any, ...], Image.Image]:
         draft = image.draft("L", (DRAFT_SIDE, DRAFT_SIDE))  # of a JPEG
         image.load()
         turn = get_orientation(image)
-        picture = image if image.mode == "RGB" and "transparency" not in image.info else convert(image, "L")
+        picture = image if image.mode == "L" else to_rgb(image)
     size: tuple[float, float] = picture.size
     if draft is None:
         width, height = picture.size  # some formats turn themselves when loaded
@@ -61,7 +61,9 @@ def shrink(images: Sequence[Image.Image], size: tuple[float, float] | None = Non
             row.paste(image, (i * width, 0))
     right, bottom = size or row.size
     box = Image.Resampling.BOX
-    grey = convert(row, "L").resize((SIDE * len(images), height), box, (0, 0, right, height))
+    grey = (row if row.mode == "L" else row.convert("L")).resize(
+        (SIDE * len(images), height), box, (0, 0, right, height)
+    )
     pixels = grey.resize((SIDE * len(images), SIDE), box, (0, 0, grey.width, bottom)).tobytes()
     return np.frombuffer(pixels, dtype=np.uint8).reshape(SIDE, -1, SIDE).swapaxes(0, 1)
 

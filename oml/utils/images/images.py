@@ -15,7 +15,7 @@ from torch import Tensor
 
 from oml.const import BLACK, PAD_COLOR, TBBox, TColor
 from oml.errors import check
-from oml.utils.images.pillow import DECODER_ERRORS, convert, get_orientation
+from oml.utils.images.pillow import DECODER_ERRORS, get_orientation, to_rgb
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,7 +61,7 @@ def read_picture(im_src: TImSource, prepare: Callable[[Image.Image], None] | Non
             image.load()
             if get_orientation(image) != 1:
                 ImageOps.exif_transpose(image, in_place=True)
-            return convert(image, "RGB")
+            return to_rgb(image)
     except UnidentifiedImageError as error:  # its own message shows where the bytes lie in memory
         raise OSError("its content is of no known picture format") from error
     except DECODER_ERRORS as error:

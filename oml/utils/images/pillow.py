@@ -1,4 +1,4 @@
-"""What a picture opened by Pillow is: how the camera was held, and what it looks like in RGB or in grey."""
+"""What a picture opened by Pillow is: how the camera was held, and what it looks like in RGB."""
 
 import struct
 import zlib
@@ -33,10 +33,10 @@ def get_orientation(image: Image.Image) -> int:
     return orientation
 
 
-def convert(image: Image.Image, mode: str) -> Image.Image:
-    """Give a loaded picture as RGB or L (grey): 16 bits keep their upper 8, the alpha channel is dropped."""
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Give a loaded picture as RGB: 16 bits keep their upper 8, the alpha channel is dropped."""
     if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would cut all bright pixels off at 255
         image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
     elif "transparency" in image.info:  # colours of a palette may carry alpha, which only RGBA can take over
         image = image.convert("RGBA")
-    return image if image.mode == mode else image.convert(mode)
+    return image if image.mode == "RGB" else image.convert("RGB")

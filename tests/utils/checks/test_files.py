@@ -158,14 +158,14 @@ def test_looks_survive_resizing_and_compression() -> None:
         assert difference(picture, draw(seed + 100, side=128)) > 20
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "LAB", "I;16"])
 def test_pictures_of_any_mode(tmp_path: Path, mode: str) -> None:
     picture = draw(3)
     if mode == "I;16":
         picture = Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) << 8)
     else:
         picture = picture.convert(mode)
-    path = tmp_path / ("x.tif" if mode == "CMYK" else "x.png")
+    path = tmp_path / ("x.tif" if mode in ("CMYK", "LAB") else "x.png")
     picture.save(path, **({"transparency": b"\x00\x80"} if mode == "P" else {}))
     records = inspect([str(path)]).records
     assert records["is_read"].all()
