@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 from oml.errors import InvalidInputError, check
 from oml.interfaces.models import IExtractor
+from oml.models.texts.huggingface import HFWrapper
 from oml.models.texts.tokens import read_tokens
 
 _OLD_NAME = "get_sentence_embedding_dimension"
+_POOLINGS = {"mean": "mean", "cls": "cls", "lasttoken": "last_token"}  # of sentence-transformers and of HFWrapper
 
 
 class SentenceTransformerExtractor(IExtractor):
@@ -58,9 +60,35 @@ class SentenceTransformerExtractor(IExtractor):
         """
         raise InvalidInputError(
             "A model of sentence-transformers is made from files of its own, so SentenceTransformerExtractor cannot be "
-            "written down by plain values, as a bundle needs it. Take HFWrapper(its transformer, pooling='mean', "
-            "normalise_features=True), which gives the same embeddings where the model has mean pooling and Normalize."
+            "written down by plain values, as a bundle needs it. Take HFWrapper(its transformer, ...), which gives the "
+            "same embeddings: extractor.as_hf_wrapper() makes it."
         )
+
+    def as_hf_wrapper(self) -> HFWrapper:
+        """
+        Give the same extractor without sentence-transformers: what a bundle carries. Weights are shared.
+
+        It goes with `extractor.tokenizer`, and `max_length=extractor.max_length` as an argument of data sets.
+
+        Raises:
+            InvalidInputError: the model is not made of a transformer, its pooling (mean, first or last token) and
+                perhaps a normalisation.
+
+        """
+        modules = list(self.model)
+        kinds = [type(module).__name__ for module in modules]
+        transformer: Any = next((child for child in modules[0].children() if hasattr(child, "config")), None)
+        mode = _read_pooling_mode(modules[1]) if len(modules) > 1 else None
+        cure = (
+            f"Only a transformer with pooling (of {', '.join(_POOLINGS)}), whole embeddings and perhaps Normalize is "
+            f"an HFWrapper; this is {', '.join(kinds)} with pooling {mode!r} and {self.feat_dim} features. Write an "
+            "extractor of your own around such a model."
+        )
+        check(transformer is not None and kinds[1:] in (["Pooling"], ["Pooling", "Normalize"]), cure)
+        check(mode in _POOLINGS, cure)
+        wrapper = HFWrapper(transformer, pooling=_POOLINGS[str(mode)], normalise_features=kinds[-1] == "Normalize")
+        check(wrapper.feat_dim == self.feat_dim, cure)
+        return wrapper
 
     @classmethod
     def from_init_args(cls, **args: Any) -> IExtractor:
@@ -97,6 +125,11 @@ class SentenceTransformerExtractor(IExtractor):
         output = self.model({"input_ids": tokens.ids, "attention_mask": tokens.mask})
         features: Tensor = output["sentence_embedding"]
         return features[:, : self.feat_dim]  # shorter where the model has a `truncate_dim`
+
+
+def _read_pooling_mode(pooling: Any) -> Any:
+    # older versions keep a flag for each mode instead
+    return pooling.pooling_mode if hasattr(pooling, "pooling_mode") else getattr(pooling, "get_pooling_mode_str", str)()
 
 
 def _load(name: str | Path) -> nn.Module:

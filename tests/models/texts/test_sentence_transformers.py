@@ -3,6 +3,8 @@ import sys
 import pytest
 import torch
 
+import oml
+from oml.errors import InvalidInputError
 from oml.models import HFWrapper, SentenceTransformerExtractor
 
 TEXTS = ["a red dress", "a lamp for the table, made of glass and brass", "dress"]
@@ -54,6 +56,51 @@ def test_shorter_embeddings(minilm_folder, tokenizer, expected, sentence_model):
         assert extractor.feat_dim == 8
         embeddings = extractor(tokenizer(TEXTS, padding=True, return_tensors="pt"))
     torch.testing.assert_close(embeddings, expected[:, :8], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["mean", "cls", "lasttoken"])
+@pytest.mark.parametrize("is_normalised", [True, False])
+@torch.no_grad()
+def test_an_hf_wrapper_gives_the_same(sentence_model, tokenizer, mode, is_normalised):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Normalize, Pooling
+
+    modules = [sentence_model[0], Pooling(384, pooling_mode=mode), *([Normalize()] if is_normalised else [])]
+    extractor = SentenceTransformerExtractor(SentenceTransformer(modules=modules, device="cpu")).eval()
+    wrapper = extractor.as_hf_wrapper().eval()
+    assert wrapper.model is next(sentence_model[0].children())
+    batch = tokenizer(TEXTS, padding=True, return_tensors="pt")
+    torch.testing.assert_close(wrapper(batch), extractor(batch), rtol=0, atol=1e-6)
+
+
+def test_what_is_no_hf_wrapper(sentence_model):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Dense, Pooling
+
+    parts = [sentence_model[0], Pooling(384, pooling_mode="mean"), Dense(384, 8)]
+    for modules in (parts, [parts[0], Pooling(384, pooling_mode="max")]):
+        extractor = SentenceTransformerExtractor(SentenceTransformer(modules=modules, device="cpu"))
+        with pytest.raises(
+            InvalidInputError, match=r"Only a transformer with pooling \(of mean, cls, lasttoken\).*this is Tra"
+        ):
+            extractor.as_hf_wrapper()
+    with sentence_model.truncate_embeddings(8):
+        extractor = SentenceTransformerExtractor(sentence_model)
+        with pytest.raises(
+            InvalidInputError, match=r"with pooling 'mean' and 8 features\. Write an extractor of your own"
+        ):
+            extractor.as_hf_wrapper()
+
+
+def test_a_bundle_of_it(sentence_model, tokenizer, expected, tmp_path):
+    extractor = SentenceTransformerExtractor(sentence_model)
+    args = {"max_length": extractor.max_length}
+    oml.save_bundle(tmp_path / "minilm", extractor.as_hf_wrapper(), extractor.tokenizer, dataset_args=args)
+    loaded, loaded_tokenizer, card = oml.load_bundle(tmp_path / "minilm")
+    assert card.dataset_args == {"max_length": 256}
+    with torch.no_grad():
+        embeddings = loaded(loaded_tokenizer(TEXTS, padding=True, return_tensors="pt"))
+    torch.testing.assert_close(embeddings, expected, rtol=0, atol=1e-6)
 
 
 def test_a_folder_is_loaded(minilm_folder):
