@@ -19,6 +19,8 @@ from oml.const import (
 )
 from oml.utils.format_violations import FormatOptions, FormatViolation, describe, describe_columns
 
+BLANK = "".join(map(chr, range(ord(" ") + 1)))  # the spaces of ASCII and what no printer shows
+
 
 def find_missing_files(df: pd.DataFrame, options: FormatOptions) -> Iterator[FormatViolation]:
     """Find paths that are no paths of files."""
@@ -76,12 +78,12 @@ def find_wrong_bboxes(df: pd.DataFrame, options: FormatOptions) -> Iterator[Form
 
 
 def find_wrong_texts(df: pd.DataFrame, options: FormatOptions) -> Iterator[FormatViolation]:
-    """Find what is no text, or an empty one."""
+    """Find what is no text, or one that is empty or only spaces."""
     texts = df[TEXTS_COLUMN]
     if pd.api.types.infer_dtype(texts) in ("string", "empty"):
-        wrong = texts.isna().to_numpy() | (texts == "").to_numpy(dtype=bool, na_value=True)
+        wrong = texts.isna().to_numpy() | (texts.str.strip(BLANK) == "").to_numpy(dtype=bool, na_value=True)
     else:
-        wrong = np.fromiter((not isinstance(t, str) or not t for t in texts), dtype=bool, count=len(df))
+        wrong = np.fromiter((not isinstance(t, str) or not t.strip(BLANK) for t in texts), dtype=bool, count=len(df))
     yield from describe(df, "text", [TEXTS_COLUMN], wrong, "must be a non-empty text.", "Fill or drop these rows.")
 
 

@@ -147,6 +147,8 @@ BROKEN: list[tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str, list[int]]]
     ("bboxes", set_cells("x_1", [5], 5), "'x_1' must be less than 'x_2'.*Swap", [5]),
     ("bboxes", set_cells("y_2", [5], 0), "'y_1' must be less than 'y_2'", [5]),
     ("text", set_cells("text", [3], ""), r"'text': must be a non-empty text.*3 \(''\).*Fill", [3]),
+    ("text", set_cells("text", [3], " \n"), r"'text': must be a non-empty text", [3]),
+    ("text", lambda df: set_cells("text", [0], 5)(set_cells("text", [3], " ")(df)), r"0 \(5\), 3 \(' '\)", [0, 3]),
     ("text", set_cells("text", [3], None), "'text': must be a non-empty text", [3]),
     ("text", set_cells("text", [0, 3], 5), r"'text'.*0 \(5\), 3 \(5\)", [0, 3]),
 ]

@@ -112,7 +112,7 @@ def inspect_files(
 
         def wait() -> FileFacts:
             records, errors = [np.zeros(0, dtype=RECORD)], {}
-            with tqdm(total=len(paths), desc="files", unit="file", disable=not verbose) as bar:
+            with tqdm(total=len(paths), desc="files", unit="file", disable=not (verbose and paths)) as bar:
                 for i, (found, failed) in enumerate(answers):
                     records.append(found)
                     errors.update({i * CHUNK + position: text for position, text in failed.items()})

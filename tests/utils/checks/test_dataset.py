@@ -102,6 +102,13 @@ def test_leaks(root: Path, table: pd.DataFrame) -> None:
     assert find(check(boxed, root)) == {"duplicate": [6]}  # other boxes of one picture are other items
 
 
+def test_progress_is_shown_of_files_only(root: Path, table: pd.DataFrame, capsys: pytest.CaptureFixture) -> None:
+    check_dataset(table, root)
+    assert "8/8" in capsys.readouterr().err
+    check_dataset(table.drop(columns="path").assign(text=list("abcdefgh")))
+    assert capsys.readouterr().err == ""
+
+
 def test_leaks_of_texts(table: pd.DataFrame) -> None:
     df = table.drop(columns="path").assign(text=list("abcdefbg"))
     assert find(check(df)) == {"duplicate": [6]}
