@@ -8,6 +8,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,6 @@ from oml.export.inputs import (
     make_preprocessing,
     refuse,
 )
-from oml.utils.io import open_sink
 
 FORMATS, PRECISIONS = ("onnx", "torch"), ("fp32", "fp16", "int8")
 ENDINGS = {"onnx": ".onnx", "torch": ".pt2"}
@@ -133,8 +133,9 @@ def write_graph(bundle: Bundle, plan: Plan, path: Path, to: str, precision: str)
                 warnings.filterwarnings(
                     "ignore", "No complete tensor found in the group"
                 )  # of views; all are on the CPU
-                with open_sink(path) as file:
-                    torch.export.save(program, file)
+                buffer = BytesIO()  # since torch ends the process where a file cannot be written to
+                torch.export.save(program, buffer)
+                path.write_bytes(buffer.getbuffer())
                 return
             _write_onnx(graph, plan, path)
     except (torch.onnx.errors.OnnxExporterError, torch._dynamo.exc.TorchDynamoException, RuntimeError) as error:

@@ -106,9 +106,9 @@ def _put_in_place(
 @contextmanager
 def open_sink(path: Path) -> Iterator[IO[bytes]]:
     """
-    Give a file to write to by a library that would lose the reason why a write failed, or end the process.
+    Give a file to write to by a library that would lose the reason why a write failed.
 
-    Such are `torch.save`, `torch.export.save` and `numpy.save`. The first error is raised when the block ends.
+    Such are `torch.save` and `numpy.save`. The first error is raised when the block ends.
 
     Raises:
         OSError: something could not be written.
