@@ -3,7 +3,7 @@
 import pickle
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import torch
 from torch import Tensor
@@ -19,6 +19,9 @@ _SIZE_AT_ONCE = 2**26  # bytes
 def read_file(path: Path) -> Any:
     """
     Give what the file holds, on CPU, in memory of its own, so that it stays the same when the file changes.
+
+    Where `torch.utils.serialization.config.load.mmap` is set, torch maps files of its own format instead of reading
+    them: pages are read as weights are used, and nobody may write to the file meanwhile.
 
     Raises:
         InvalidInputError: the file is cut off, is of another format, or needs code to be run.
@@ -69,9 +72,11 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_torch(path: Path) -> Any:
     try:
-        # Mapping the file instead of reading it would be faster, but a file written again in place, as torch.save does,
-        # would change the weights of a network in use, without a word, or kill the process.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=False)
+        # Mapping is faster, but a file written again in place, as torch.save does, would change a used network without
+        # a word, or kill the process. So torch maps only where it was told to (None); files of its older versions
+        # cannot be mapped.
+        mmap = None if is_zipfile(path) else False
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         if any(word in str(error) for word in ("GLOBAL", "REDUCE", "reduce", "Unsupported class")):
             raise InvalidInputError(

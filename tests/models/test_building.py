@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.serialization import config
 
 from oml.models import ResnetExtractor, TimmExtractor, ViTExtractor
 from oml.models.building import build_network, take_tensors
@@ -115,6 +116,24 @@ def test_a_file_and_its_network_are_independent(
     trained = {name: tensor.clone() for name, tensor in loaded.state_dict().items()}
     path.write_bytes(bytes(len(content)))  # in place, as torch.save writes
     assert all(torch.equal(tensor, trained[name]) for name, tensor in loaded.state_dict().items())
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_a_file_is_mapped_where_torch_was_told_to(is_zip: bool, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    saved = ResnetExtractor(None, "resnet18", gem_p=None, remove_fc=True, normalise_features=False).state_dict()
+    torch.save(saved, path, _use_new_zipfile_serialization=is_zip)
+    content = path.read_bytes()
+    with config.patch({"load.mmap": True}):
+        loaded = ResnetExtractor(path, "resnet18", gem_p=None, remove_fc=True, normalise_features=False)
+    assert all(torch.equal(tensor, saved[name]) for name, tensor in loaded.state_dict().items())
+    maps = Path("/proc/self/maps")
+    assert not maps.exists() or (str(path) in maps.read_text()) == is_zip
+
+    with torch.no_grad():
+        for parameter in loaded.parameters():
+            parameter.add_(1)
+    assert path.read_bytes() == content  # what is trained is the process's own
 
 
 def test_counters_that_a_file_lacks_are_zero() -> None:
