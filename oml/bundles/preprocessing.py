@@ -22,7 +22,8 @@ IMAGE, TEXT, AUDIO = "image", "text", "audio"
 MODALITIES = (IMAGE, TEXT, AUDIO)
 MAX_LENGTH = 128  # tokens, as in the data sets of texts
 _TOKENIZER = "$tokenizer"
-_N_TRIALS = 6  # for transforms with generators of their own
+# Where nothing is drawn from the known generators, there may be others; where something is, it may matter rarely.
+_N_TRIALS, _N_TRIALS_OF_DRAWS = 6, 40
 _SIDE = 224
 _TEXT = "The quick brown fox jumps over the lazy dog, and 2 more of them."
 
@@ -140,14 +141,14 @@ def check_same_transform(transform: Any, rebuilt: Any) -> None:
     picture = make_picture(height=301, width=403)
     generators = _read_generators()
     expected = apply(transform)(picture)
-    is_random = _read_generators() != generators  # whatever was drawn
+    n_trials = _N_TRIALS if _read_generators() == generators else _N_TRIALS_OF_DRAWS
     check(
         isinstance(expected, Tensor),
         f"transform must give a tensor (C, H, W), got {type(expected).__name__}. End it with ToTensor and Normalize.",
     )
-    again = [apply(transform)(picture) for _ in range(_N_TRIALS)]
+    again = [apply(transform)(picture) for _ in range(n_trials)]
     check(
-        not is_random and all(torch.equal(expected, tensor) for tensor in again),
+        all(torch.equal(expected, tensor) for tensor in again),
         "transform gives another result each time: it is made for training. Give the one of validation, which the "
         "extractor is used with.",
     )

@@ -187,7 +187,6 @@ def test_an_extractor_of_the_running_script(tmp_path):
         (v2.Compose([get_normalisation_torch(), v2.Lambda(lambda x: x)]), r"transform\.transforms\[1\] is .*no code\."),
         (lambda image: torch.zeros(3, 8, 8), r"a function; a bundle carries no code\. Write it as a class"),
         (get_augs_torch(8), r"another result each time: it is made for training\. Give the one of validation"),
-        (v2.Compose([v2.RandomErasing(p=1e-9), get_normalisation_torch()]), "another result each time"),
         (v2.Compose([get_normalisation_torch(), own.Secretive(0.5)]), r"made again .* gives other pixels"),
         (v2.Compose([get_normalisation_torch(), own.Mute(0.5)]), r"does not keep the argument 'factor'"),
         (v2.Resize(8), r"must give a tensor \(C, H, W\), got Image\. End it with ToTensor"),
