@@ -21,6 +21,7 @@ CLASS, ENUM, DTYPE, TENSOR, TUPLE, ITEMS = "$class", "$enum", "$dtype", "$tensor
 _OBJECTS = (CLASS, ENUM, MODEL)
 _MARKS = (*_OBJECTS, DTYPE, TENSOR, TUPLE, ITEMS)
 _MAX_NUMBERS = 10_000
+_MAX_NAME = 500  # characters: of names of items inside of items
 _KEEP = "Keep it as a buffer or a parameter of the extractor, whose weights are saved."
 # Arguments that a class takes as text and keeps as a value of an enumeration.
 _TAKEN_AS_TEXT = {("timm.data.transforms", "ResizeKeepRatio"): ("interpolation",)}
@@ -45,6 +46,10 @@ def encode(value: Any, where: str) -> Any:
     """
     if value is None or (isinstance(value, (bool, int, float, str)) and not isinstance(value, Enum)):
         return value
+    check(
+        len(where) <= _MAX_NAME,
+        f"{where[:40]}... goes on too deep for a text. Does a container hold itself? Give a copy without that.",
+    )
     if isinstance(value, np.generic):
         return encode(value.item(), where)
     if isinstance(value, Enum):

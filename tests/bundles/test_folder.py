@@ -262,6 +262,15 @@ def test_arguments_that_make_no_sense(arguments, message, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_config_that_holds_itself(tmp_path):
+    config = {"steps": []}
+    config["steps"].append(config)
+    extractor, transform, _ = make_bundle()
+    with pytest.raises(InvalidInputError, match=r"config\['steps'\]\[0\].*Does a container hold itself\?"):
+        oml.save_bundle(tmp_path / "bundle", extractor, transform, config=config)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_objects_in_the_config(tmp_path):
     extractor, transform, _ = make_bundle()
     with pytest.raises(InvalidInputError, match=r"config must be made of numbers, texts, lists and mappings"):
